@@ -1,0 +1,42 @@
+# Every target sets up what it needs, once. The virtual environment lies in .venv.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3.11
+INSTALLED := $(VENV)/.installed
+OUT ?= bookplate-demo
+
+.PHONY: demo test check bench format clean help
+
+help:            ## this list
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $$(command -v $(PYTHON) || command -v python3) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch setuptools
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[dev]'
+	mkdir -p $(VENV)/types && ln -sfn ../.. $(VENV)/types/bookplate
+	touch $@
+
+demo: $(INSTALLED)   ## train models, audit them, write the evidence report to bookplate-demo/
+	rm -rf $(OUT)
+	$(BIN)/bookplate demo --out $(OUT)
+
+test: $(INSTALLED)   ## the whole test suite
+	$(BIN)/python -m pytest
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/stats/test_kernels.py -q
+
+# Types are checked through a link named bookplate, so that the checkout may have any name.
+check: $(INSTALLED)  ## formatting, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	cd $(VENV)/types && MYPYPATH=. ../bin/mypy --config-file bookplate/pyproject.toml -p bookplate
+
+bench: $(INSTALLED)  ## benchmarks; RESULTS.md holds the last measured table
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+format: $(INSTALLED) ## apply formatting and safe lint fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:           ## remove what the targets made
+	rm -rf $(VENV) build *.egg-info bookplate-demo

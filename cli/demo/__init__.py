@@ -1,0 +1,1 @@
+"""The whole job on text and models that are already here."""

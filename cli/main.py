@@ -1,0 +1,63 @@
+"""The `bookplate` command: its tree of subcommands, and the one place that maps errors to exit codes."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from ..errors import BookplateError
+from . import demo_command, key_commands, lexicon_commands, palimpsest_commands, watermark_commands
+from .output import print_error
+
+__all__ = ["app", "main"]
+
+EXIT_BAD_INPUT = 2
+EXIT_BUG = 70  # EX_SOFTWARE
+
+app = typer.Typer(
+    help="Prove where a language model's training data, or the model itself, came from.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+app.add_typer(key_commands.app, name="key")
+app.add_typer(watermark_commands.app, name="watermark")
+app.add_typer(palimpsest_commands.app, name="palimpsest")
+app.add_typer(lexicon_commands.app, name="lexicon")
+app.command("demo")(demo_command.demo)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"bookplate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options that go before the subcommand."""
+    # Both act elsewhere: the version in its callback, --debug in `main`, which must know it even
+    # when parsing fails.
+    del version, debug
+
+
+def main() -> None:
+    """Run the command line; every error is one line unless --debug is given."""
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001  (the last stop: nothing may show a traceback unasked)
+        if "--debug" in sys.argv[1:]:
+            raise
+        if isinstance(error, BookplateError):
+            print_error(str(error), error.hint)
+            sys.exit(EXIT_BAD_INPUT)
+        print_error(
+            f"this is a bug: {type(error).__name__}: {error}", "run again with --debug and report it"
+        )
+        sys.exit(EXIT_BUG)

@@ -1,0 +1,86 @@
+"""What the terminal shows: results to standard output, errors and progress to standard error."""
+
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ..stats import Finding
+
+__all__ = ["print_error", "print_finding", "print_json", "printable", "quiet_libraries", "working"]
+
+
+def printable(text: str) -> str:
+    """The text with control characters and direction marks made visible: names of files and models
+    are not ours, and a terminal obeys what it is sent.
+    """
+    return "".join(
+        char if char.isprintable() else f"<U+{ord(char):04X}>" if unicodedata.category(char) != "Zs" else " "
+        for char in text
+    )
+
+
+def print_error(message: str, hint: str = "") -> None:
+    """One line on standard error: what is wrong, where, and what to do."""
+    line = f"{message}; {hint}" if hint else message
+    typer.echo(f"error: {printable(line)}", err=True)
+
+
+def print_json(data: Mapping[str, Any]) -> None:
+    """One JSON object on standard output."""
+    typer.echo(json.dumps(data, ensure_ascii=True, allow_nan=False, indent=2))
+
+
+def print_finding(finding: "Finding") -> None:
+    """A finding for people."""
+    effect = finding.effect
+    rows = [
+        ("question", finding.question),
+        ("null hypothesis", finding.null),
+        ("direction", f"{finding.alternative}, fixed in advance"),
+        ("n", f"{finding.n} {finding.unit}"),
+        ("statistic", f"{finding.statistic.name} = {finding.statistic.value:.3f}"),
+        ("p-value", f"{finding.p_text} ({finding.method}; {finding.valid})"),
+        (
+            "effect",
+            f"{effect.name}: {effect.value:.4f}, {effect.confidence:.0%} interval "
+            f"{effect.low:.4f} to {effect.high:.4f} ({effect.interval})",
+        ),
+        *(("assumes", text) for text in finding.assumptions),
+        *(("warning", text) for text in finding.warnings),
+    ]
+    print_rows(rows)
+
+
+def print_rows(rows: Sequence[tuple[str, str]]) -> None:
+    """Labelled lines on standard output."""
+    width = max(len(label) for label, _ in rows)
+    for label, text in rows:
+        typer.echo(f"{label:<{width}}  {printable(text)}")
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """A sign of life on standard error while the block runs, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console  # noqa: PLC0415  (start-up time)
+
+    with Console(stderr=True).status(printable(what)):
+        yield
+
+
+def quiet_libraries() -> None:
+    """Keep other libraries' progress bars and advice out of our output."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    from transformers.utils import logging  # noqa: PLC0415  (start-up time)
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

@@ -1,0 +1,143 @@
+"""`bookplate watermark`: mark a dataset, restore it, find the mark in a model."""
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .output import print_finding, print_json, print_rows, quiet_libraries, working
+
+app = typer.Typer(help="Mark a dataset before release, and find the mark in a model.", no_args_is_help=True)
+
+
+class UnitName(StrEnum):
+    """The values of --unit; the library's own enumeration would cost its import at start-up."""
+
+    TYPE = "type"
+    RECORD = "record"
+
+
+class TierName(StrEnum):
+    """The values of --tier."""
+
+    STRICT = "strict"
+    STANDARD = "standard"
+    BROAD = "broad"
+
+
+KeyOption = Annotated[Path, typer.Option("--key", help="Key file made by 'bookplate key new'.")]
+TextColumn = Annotated[str, typer.Option(help="Column (or key) that holds the text.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("embed")
+def embed(
+    source: Annotated[Path, typer.Argument(help="Dataset: .parquet, .jsonl or .csv.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make: OUT/release is to publish, OUT/private to keep.")],
+    key: KeyOption,
+    unit: Annotated[
+        UnitName, typer.Option(help="What one draw decides: a word type, or each slot of a record.")
+    ] = UnitName.TYPE,
+    tier: Annotated[
+        TierName, typer.Option(help="How sure a substitute must be; broader tiers reach more words.")
+    ] = TierName.STRICT,
+    per_sentence: Annotated[int, typer.Option(help="Replace at most this many words of a sentence.")] = 5,
+    ghosts: Annotated[
+        int | None, typer.Option(help="Unpublished variants per record (unit 'record' only; default 19).")
+    ] = None,
+    text_column: TextColumn = "text",
+    id_column: Annotated[str | None, typer.Option(help="Column of the dataset's own ids.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Mark a dataset. Every byte outside the replaced words stays as it was."""
+    from ..watermark.embed import embed as embed_file  # noqa: PLC0415  (start-up time)
+    from ..watermark.keys import MarkingKey  # noqa: PLC0415
+    from ..watermark.lexicon import Tier  # noqa: PLC0415
+    from ..watermark.manifest import Marking, Unit  # noqa: PLC0415
+
+    default_ghosts = 19 if unit is UnitName.RECORD else 0
+    marking = Marking(
+        unit=Unit(unit.value),
+        tier=Tier(tier.value),
+        per_sentence=per_sentence,
+        ghosts=default_ghosts if ghosts is None else ghosts,
+    )
+    with working(f"marking {source}"):
+        summary = embed_file(
+            source, out, MarkingKey.read(key), marking, text_column=text_column, id_column=id_column
+        )
+    if as_json:
+        print_json(asdict(summary))
+        return
+    print_rows(
+        [
+            ("rows", f"{summary.rows:,}"),
+            ("distinct records", f"{summary.records:,}, of which {summary.marked_records:,} have slots"),
+            ("slots", f"{summary.slots:,} in {summary.units:,} independent units"),
+            ("words changed", f"{summary.edited_words:,}"),
+            ("publish", str(out / "release")),
+            ("keep secret", str(out / "private")),
+        ]
+    )
+
+
+@app.command("restore")
+def restore(
+    released: Annotated[Path, typer.Argument(help="A released file.")],
+    manifest: Annotated[Path, typer.Argument(help="The private manifest.parquet.")],
+    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+    text_column: TextColumn = "text",
+    as_json: AsJson = False,
+) -> None:
+    """Take the marks out again: the original texts, byte for byte."""
+    from ..watermark.embed import restore as restore_file  # noqa: PLC0415  (start-up time)
+
+    rows = restore_file(released, manifest, out, text_column=text_column)
+    if as_json:
+        print_json({"rows": rows, "out": str(out)})
+    else:
+        print_rows([("rows restored and checked", f"{rows:,}"), ("wrote", str(out))])
+
+
+@app.command("detect")
+def detect(
+    manifest: Annotated[Path, typer.Argument(help="The private manifest.parquet.")],
+    suspect: Annotated[str, typer.Option(help="Model folder (safetensors), or owner/model on the hub.")],
+    reference: Annotated[
+        list[str] | None, typer.Option(help="Model that never saw the release; may be repeated.")
+    ] = None,
+    released: Annotated[
+        Path | None, typer.Option(help="A released file; default: the ones in ../release/ of the manifest.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="Draw every choice anew and compare.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the Monte-Carlo draws.")] = 0,
+    report: Annotated[Path | None, typer.Option(help="Also write report.json and report.html here.")] = None,
+    alpha: Annotated[float, typer.Option(help="Threshold for the report's verdict, fixed in advance.")] = 0.01,
+    text_column: TextColumn = "text",
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Test whether a model was trained on a marked release."""
+    from ..watermark.detect import detect as detect_mark  # noqa: PLC0415  (start-up time)
+    from ..watermark.detect import load_evidence  # noqa: PLC0415
+    from ..watermark.keys import MarkingKey  # noqa: PLC0415
+    from .reporting import audit_of_one, refuse_existing, write_report  # noqa: PLC0415
+
+    refuse_existing(report)
+    marking_key = None if key is None else MarkingKey.read(key)
+    evidence = load_evidence(manifest, released=released, key=marking_key, text_column=text_column)
+    from ..provenance.suspect import open_suspect  # noqa: PLC0415
+
+    quiet_libraries()
+    with working(f"scoring {suspect}"):
+        finding = detect_mark(
+            evidence,
+            open_suspect(suspect, device=device),
+            references=[open_suspect(name, device=device) for name in reference or []],
+            seed=seed,
+        )
+    if report is not None:
+        write_report(audit_of_one(suspect, finding, alpha), report)
+    print_json(finding.to_dict()) if as_json else print_finding(finding)

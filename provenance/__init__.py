@@ -1,0 +1,3 @@
+"""Evidence from models: `suspect` reaches them, `palimpsest` tests descent from a training run,
+`custody` binds private tables by public hashes.
+"""

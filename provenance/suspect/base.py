@@ -1,0 +1,62 @@
+"""What every way of reaching a model has in common."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...stats import Input
+
+__all__ = ["ChoiceSlot", "Suspect"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceSlot:
+    """A place in a text and the words that could stand there.
+
+    Attributes:
+        start: First character of the place (code points).
+        end: End of the place, exclusive.
+        choices: The words to score.
+    """
+
+    start: int
+    end: int
+    choices: tuple[str, ...]
+
+
+class Suspect(Protocol):
+    """A model under audit, or a reference model.
+
+    Attributes:
+        identity: Name and digest of what exactly is examined.
+    """
+
+    identity: Input
+
+    def token_logprobs(self, sequences: Sequence[str | Sequence[int]]) -> list[NDArray[np.float64]]:
+        """Log-probabilities of the tokens of each sequence, in nats.
+
+        Args:
+            sequences: Texts, or sequences of token ids. The first token of a text counts if the
+                tokenizer has a token to start from; the first of a list of ids never does.
+
+        Returns:
+            Per sequence the log-probability of each token given those before it.
+        """
+
+    def choice_logprobs(
+        self, texts: Sequence[str], slots: Sequence[Sequence[ChoiceSlot]]
+    ) -> list[list[NDArray[np.float64]]]:
+        """Log-probabilities of words at places, given the text before each place, in nats.
+
+        Args:
+            texts: The texts.
+            slots: For each text its places, ascending.
+
+        Returns:
+            Per text and place the log-probabilities of the choices, shape (n_choices,), comparable
+            with each other; NaN where nothing precedes the place that a model could start from.
+        """

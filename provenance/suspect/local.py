@@ -1,0 +1,336 @@
+"""Models whose weights are at hand, through transformers. Safetensors only; no remote code.
+
+Memory: logits are never held for a whole batch. The transformer's last hidden states are; the
+output layer is applied to the positions that are asked for, in chunks.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from ...errors import InvalidInput
+from ...files import sha256_of_file
+from ...stats import Input
+from .alignment import AlignedSlot, align_slots
+from .base import ChoiceSlot
+
+__all__ = ["TransformersSuspect"]
+
+_TOKENS_PER_BATCH = 8192
+_LOGITS_PER_CHUNK = 1 << 24  # 64 MiB of float32
+_DEFAULT_CONTEXT = 2048
+_PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """One choice of one slot as it lies in a packed row.
+
+    Attributes:
+        slot: Index of the slot within its text.
+        choice: Index of the choice within its slot.
+        context: Number of tokens of the row's text before the choice.
+        tokens: Tokens of the choice.
+        first: Index in the row of the first appended token.
+    """
+
+    slot: int
+    choice: int
+    context: int
+    tokens: tuple[int, ...]
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class _PackedRow:
+    """A window of a text followed by branches, each of which sees only its own context and itself."""
+
+    text: int
+    window: tuple[int, ...]
+    branches: tuple[_Branch, ...]
+
+    @property
+    def length(self) -> int:
+        return len(self.window) + sum(len(b.tokens) - 1 for b in self.branches)
+
+
+class TransformersSuspect:
+    """A causal language model and its tokenizer.
+
+    Attributes:
+        identity: Name, and SHA-256 over the digests of weights, configuration and tokenizer.
+        context: Longest sequence the model takes, in tokens.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, identity: Input) -> None:
+        self.identity = identity
+        self._model = model.eval()
+        self._tokenizer = tokenizer
+        self._device = next(model.parameters()).device
+        config = model.config.get_text_config()
+        self.context: int = getattr(config, "max_position_embeddings", None) or _DEFAULT_CONTEXT
+        start = tokenizer.bos_token_id
+        self._start: int | None = tokenizer.eos_token_id if start is None else start
+        self._plain_head = self._head_is_plain()
+
+    @classmethod
+    def open(cls, name: str, *, device: str = "auto") -> "TransformersSuspect":
+        """Load a model from a folder or the hub.
+
+        Args:
+            name: Folder, or `owner/model`.
+            device: See `open_suspect`.
+
+        Returns:
+            The suspect, in float32.
+
+        Raises:
+            InvalidInput: If weights are missing, pickled, broken, or want to run code.
+        """
+        folder = Path(name)
+        if folder.exists():
+            _refuse_unsafe(folder)
+        place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        options: dict[str, Any] = {"trust_remote_code": False}
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(name, **options)
+            model = AutoModelForCausalLM.from_pretrained(
+                name, use_safetensors=True, dtype=torch.float32, **options
+            ).to(place)
+        except Exception as error:  # transformers raises whatever its backends raise
+            raise InvalidInput(
+                f"{name}: cannot be loaded as a causal language model: {_first_line(error)}",
+                "give a folder with config.json, *.safetensors and a tokenizer",
+            ) from error
+        if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+            raise InvalidInput(
+                f"{name}: the tokenizer has {len(tokenizer)} tokens, the model only "
+                f"{model.get_input_embeddings().num_embeddings}",
+                "tokenizer and weights do not belong together",
+            )
+        digest = _digest(folder) if folder.exists() else _weights_digest(model)
+        return cls(model, tokenizer, Input(name=folder.name or name, sha256=digest))
+
+    def token_logprobs(self, sequences: Sequence[str | Sequence[int]]) -> list[NDArray[np.float64]]:
+        """See `Suspect.token_logprobs`. Texts beyond the context go through half-overlapping windows."""
+        rows = [self._token_ids(sequence) for sequence in sequences]
+        scores = [np.zeros(max(len(row) - 1, 0)) for row in rows]
+        windows = [
+            (index, begin, row[begin : begin + self.context])
+            for index, row in enumerate(rows)
+            for begin in _window_starts(len(row), self.context)
+        ]
+        for batch in _batches(windows, lambda w: len(w[2])):
+            hidden = self._hidden_states([w[2] for w in batch])
+            lines = torch.tensor([i for i, w in enumerate(batch) for _ in w[2][1:]])
+            columns = torch.tensor([t for w in batch for t in range(len(w[2]) - 1)])
+            targets = torch.tensor([token for w in batch for token in w[2][1:]])
+            logprobs = self._gather(hidden, lines, columns, targets)
+            for (index, begin, window), part in zip(
+                batch, np.split(logprobs, np.cumsum([len(w[2]) - 1 for w in batch])[:-1]), strict=True
+            ):
+                # A later window knows less of the past of its first half: keep the earlier scores.
+                fresh = 0 if begin == 0 else self.context // 2 - 1
+                scores[index][begin + fresh : begin + len(window) - 1] = part[fresh:]
+        return scores
+
+    def choice_logprobs(
+        self, texts: Sequence[str], slots: Sequence[Sequence[ChoiceSlot]]
+    ) -> list[list[NDArray[np.float64]]]:
+        """See `Suspect.choice_logprobs`.
+
+        One forward pass per window of a text scores all its places: the tokens of every choice are
+        appended to the text, each seeing only the text before its place and itself. A word's score
+        is the sum over its tokens, from the first token in which the choices of a place differ.
+        """
+        scores = [[np.full(len(slot.choices), np.nan) for slot in places] for places in slots]
+        aligned = align_slots(self._tokenizer, texts, slots, start_token=self._start)
+        rows = [row for index, text in enumerate(aligned) for row in self._packed(index, *text)]
+        for batch in _batches(rows, lambda row: row.length):
+            hidden = self._packed_hidden_states(batch)
+            lines, columns, targets, owners = [], [], [], []
+            for line, row in enumerate(batch):
+                for branch in row.branches:
+                    before = [branch.context - 1, *range(branch.first, branch.first + len(branch.tokens) - 1)]
+                    lines += [line] * len(branch.tokens)
+                    columns += before
+                    targets += branch.tokens
+                    owners.append((row.text, branch.slot, branch.choice, len(branch.tokens)))
+            logprobs = self._gather(
+                hidden, torch.tensor(lines), torch.tensor(columns), torch.tensor(targets)
+            )
+            ends = np.cumsum([owner[3] for owner in owners])
+            for (text, slot, choice, _), part in zip(owners, np.split(logprobs, ends[:-1]), strict=True):
+                scores[text][slot][choice] = part.sum()
+        return scores
+
+    def _token_ids(self, sequence: str | Sequence[int]) -> list[int]:
+        if not isinstance(sequence, str):
+            return list(sequence)
+        ids: list[int] = self._tokenizer(sequence, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids if self._start is None else [self._start, *ids]
+
+    def _packed(
+        self, text: int, tokens: Sequence[int], places: Sequence[AlignedSlot]
+    ) -> Iterator[_PackedRow]:
+        """Windows of one text, each with the branches of the places it gives most context to."""
+        usable = [(index, place) for index, place in enumerate(places) if place.context > 0]
+        if not usable:
+            return
+        longest = max(len(choice) for _, place in usable for choice in place.choices)
+        reach = max(self.context - longest, 2)
+        for begin in _window_starts(usable[-1][1].context, reach):
+            first = begin + (0 if begin == 0 else reach // 2)
+            mine = [(i, p) for i, p in usable if first < p.context <= begin + reach]
+            if begin == 0:
+                mine = [(i, p) for i, p in usable if p.context <= reach]
+            if not mine:
+                continue
+            window = tuple(tokens[begin : max(place.context for _, place in mine)])
+            branches, position = [], len(window)
+            for index, place in mine:
+                for choice, choice_tokens in enumerate(place.choices):
+                    branches.append(
+                        _Branch(index, choice, place.context - begin, choice_tokens, position)
+                    )
+                    position += len(choice_tokens) - 1
+            yield _PackedRow(text, window, tuple(branches))
+
+    def _hidden_states(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+        seen = torch.zeros_like(ids)
+        for line, row in enumerate(rows):
+            ids[line, : len(row)] = torch.tensor(row)
+            seen[line, : len(row)] = 1
+        return self._forward(input_ids=ids, attention_mask=seen)
+
+    def _packed_hidden_states(self, rows: Sequence[_PackedRow]) -> Tensor:
+        width = max(row.length for row in rows)
+        ids = torch.zeros(len(rows), width, dtype=torch.long)
+        positions = torch.zeros_like(ids)
+        sees = torch.eye(width, dtype=torch.bool).repeat(len(rows), 1, 1)
+        for line, row in enumerate(rows):
+            n = len(row.window)
+            ids[line, :n] = torch.tensor(row.window)
+            positions[line, :n] = torch.arange(n)
+            sees[line, :n, :n] = torch.ones(n, n, dtype=torch.bool).tril()
+            for branch in row.branches:
+                m = len(branch.tokens) - 1
+                here = slice(branch.first, branch.first + m)
+                ids[line, here] = torch.tensor(branch.tokens[:-1], dtype=torch.long)
+                positions[line, here] = torch.arange(branch.context, branch.context + m)
+                sees[line, here, : branch.context] = True
+                sees[line, here, here] = torch.ones(m, m, dtype=torch.bool).tril()
+        blocked = torch.finfo(self._model.dtype).min
+        mask = torch.zeros(sees.shape, dtype=self._model.dtype).masked_fill_(~sees, blocked)
+        return self._forward(input_ids=ids, attention_mask=mask[:, None], position_ids=positions)
+
+    @torch.inference_mode()
+    def _forward(self, **inputs: Tensor) -> Tensor:
+        """Last hidden states, or logits where the output layer is not a plain matrix product."""
+        placed = {name: tensor.to(self._device) for name, tensor in inputs.items()}
+        if self._plain_head:
+            states: Tensor = self._model.base_model(**placed, use_cache=False).last_hidden_state
+            return states
+        logits: Tensor = self._model(**placed, use_cache=False).logits
+        return logits
+
+    @torch.inference_mode()
+    def _gather(
+        self, hidden: Tensor, lines: Tensor, columns: Tensor, targets: Tensor
+    ) -> NDArray[np.float64]:
+        """log p of each target at its position, the output layer applied chunk by chunk."""
+        head = self._model.get_output_embeddings()
+        vocabulary = head.weight.shape[0]
+        parts = [np.empty(0)]
+        step = max(1, _LOGITS_PER_CHUNK // vocabulary)
+        for begin in range(0, len(targets), step):
+            chunk = slice(begin, begin + step)
+            states = hidden[lines[chunk], columns[chunk]]
+            logits = (head(states) if self._plain_head else states).float()
+            wanted = logits.gather(1, targets[chunk].to(self._device)[:, None])[:, 0]
+            parts.append((wanted - logits.logsumexp(1)).double().cpu().numpy())
+        return np.concatenate(parts)
+
+    @torch.inference_mode()
+    def _head_is_plain(self) -> bool:
+        """Whether logits are the output layer applied to the last hidden states (no soft-capping)."""
+        head = self._model.get_output_embeddings()
+        if head is None:
+            return False
+        ids = torch.arange(4, device=self._device)[None] % head.weight.shape[0]
+        hidden = self._model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        logits = self._model(input_ids=ids, use_cache=False).logits
+        direct = head(hidden)
+        return direct.shape == logits.shape and bool(torch.allclose(direct, logits, atol=1e-4))
+
+
+def _window_starts(length: int, context: int) -> range:
+    """Starts of windows of `context` tokens, half overlapping, that cover `length` tokens."""
+    if length <= context:
+        return range(1)
+    half = context // 2
+    return range(0, -(-(length - context) // half) * half + 1, half)
+
+
+def _batches(items: Sequence[_Item], length: Callable[[_Item], int]) -> Iterator[list[_Item]]:
+    """Batches of items of like length, each padded to at most `_TOKENS_PER_BATCH` tokens."""
+    batch: list[_Item] = []
+    for item in sorted(items, key=length, reverse=True):
+        if batch and (len(batch) + 1) * length(batch[0]) > _TOKENS_PER_BATCH:
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch
+
+
+def _refuse_unsafe(folder: Path) -> None:
+    if not folder.is_dir() or not (folder / "config.json").is_file():
+        raise InvalidInput(
+            f"{folder}: no model folder (config.json is missing)",
+            "give the folder that save_pretrained wrote",
+        )
+    if any(folder.glob("*.safetensors")):
+        return
+    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+    if pickles:
+        raise InvalidInput(
+            f"{folder}: weights are pickled ({pickles[0]}); loading them could run hostile code",
+            "ask for safetensors weights, or convert them on a machine you can lose",
+        )
+    raise InvalidInput(
+        f"{folder}: no weights (*.safetensors) in this folder", "copy the weights beside config.json"
+    )
+
+
+def _digest(folder: Path) -> str:
+    """SHA-256 over names and digests of all files that decide what the model computes."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in {".safetensors", ".json", ".txt", ".model"} and path.is_file():
+            digest.update(f"{sha256_of_file(path)}  {path.name}\n".encode())
+    return digest.hexdigest()
+
+
+def _weights_digest(model: Any) -> str:
+    """SHA-256 over names and bytes of the parameters of a model that came from the hub."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + b"\0")
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

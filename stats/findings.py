@@ -1,0 +1,227 @@
+"""`Finding`: the one thing every test returns, and every report prints."""
+
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Self
+
+from ..errors import InvalidInput
+
+__all__ = ["Alternative", "Effect", "Finding", "Input", "NullHistogram", "Statistic", "Trend", "Validity"]
+
+_SMALLEST_FLOAT = sys.float_info.min  # a p-value below it prints as "< 1e-300", never as 0
+LOG10_E = math.log10(math.e)
+
+
+class Alternative(StrEnum):
+    """The direction a test looks in, fixed before the data are seen."""
+
+    GREATER = "greater"
+    LESS = "less"
+    TWO_SIDED = "two-sided"
+
+
+class Validity(StrEnum):
+    """In which sense P(p <= alpha) <= alpha holds under the null hypothesis."""
+
+    FINITE_SAMPLE = "finite-sample"
+    ASYMPTOTIC = "asymptotic"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistic:
+    """What was computed from the data: its name with the unit, and its value."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """How large the effect is, apart from how sure we are of it.
+
+    Attributes:
+        name: What is measured, with its unit.
+        value: The estimate.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        confidence: Nominal coverage of the interval, in (0, 1).
+        interval: How the interval was made.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    confidence: float
+    interval: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """A file or model that the finding rests on, by name and SHA-256 (hex)."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NullHistogram:
+    """The statistic's distribution under the null hypothesis, and where the observed value lies.
+
+    Attributes:
+        label: What the horizontal axis shows, with its unit.
+        edges: Bin edges, one more than `counts`, ascending.
+        counts: Draws per bin.
+        observed: The observed value, in the unit of `edges`.
+    """
+
+    label: str
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    observed: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trend:
+    """One variable averaged in bins of another.
+
+    Attributes:
+        x_label: Horizontal axis, with its unit.
+        y_label: Vertical axis, with its unit.
+        x: Mean of x per bin.
+        y: Mean of y per bin.
+        low: Lower end of a 95 % normal interval of the bin's mean.
+        high: Upper end.
+    """
+
+    x_label: str
+    y_label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+Figure = NullHistogram | Trend
+_FIGURES: Mapping[str, type[NullHistogram] | type[Trend]] = {
+    "null-histogram": NullHistogram,
+    "trend": Trend,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The outcome of one test, with all that is needed to judge it.
+
+    Attributes:
+        name: Which test, of what.
+        question: The question the test answers, in plain words.
+        null: The null hypothesis.
+        alternative: Direction, fixed in advance.
+        statistic: Name and value of the test statistic.
+        log10_p: Decimal logarithm of the p-value, in (-inf, 0]; p itself may underflow.
+        method: How p was computed: `exact`, `monte-carlo B=...`, `chernoff-bound`, `t`.
+        valid: In which sense the p-value is valid.
+        n: Number of exchangeable units.
+        unit: What is exchangeable under the null hypothesis: word types, records; never tokens.
+        effect: Size of the effect with an interval.
+        assumptions: What the p-value rests on; each can be checked or attacked on its own.
+        warnings: What the reader must know besides.
+        seed: Seed of the random numbers, or None where none were used.
+        inputs: What the finding rests on.
+        figure: The data of the one picture that shows the finding, or None.
+    """
+
+    name: str
+    question: str
+    null: str
+    alternative: Alternative
+    statistic: Statistic
+    log10_p: float
+    method: str
+    valid: Validity
+    n: int
+    unit: str
+    effect: Effect
+    assumptions: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seed: int | None = None
+    inputs: tuple[Input, ...] = ()
+    figure: Figure | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not (-math.inf < self.log10_p <= 0):
+            raise InvalidInput(f"expected log10_p in (-inf, 0], got {self.log10_p}")
+        if self.n < 1:
+            raise InvalidInput(f"expected at least one exchangeable unit, got n={self.n}")
+
+    @property
+    def p_value(self) -> float:
+        """The p-value as a float; never 0: below the smallest normal float it stays there."""
+        return max(10.0**self.log10_p, _SMALLEST_FLOAT)
+
+    @property
+    def p_text(self) -> str:
+        """The p-value for people, right for any exponent, e.g. `0.0312`, `3.1e-09`, `4.7e-412`."""
+        return format_p(self.log10_p)
+
+    def rejects(self, alpha: float) -> bool:
+        """Whether p <= alpha; alpha is to be fixed before the data are seen."""
+        return self.log10_p <= math.log10(alpha)
+
+    def about(self, **changes: Any) -> Self:
+        """A copy with some fields said anew, e.g. the question in the words of the caller."""
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A plain dictionary for JSON; `from_dict` reads it back."""
+        out = asdict(self)
+        out["p_value"] = self.p_value
+        if self.figure is not None:
+            kind = next(k for k, cls in _FIGURES.items() if isinstance(self.figure, cls))
+            out["figure"] = {"kind": kind, **asdict(self.figure)}
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            InvalidInput: If a field is missing, unknown or of the wrong kind.
+        """
+        fields = dict(data)
+        try:
+            fields.pop("p_value")  # follows from log10_p
+            fields["alternative"] = Alternative(fields["alternative"])
+            fields["valid"] = Validity(fields["valid"])
+            fields["statistic"] = Statistic(**fields["statistic"])
+            fields["effect"] = Effect(**fields["effect"])
+            fields["inputs"] = tuple(Input(**i) for i in fields["inputs"])
+            for name in ("assumptions", "warnings"):
+                fields[name] = tuple(fields[name])
+            if fields["figure"] is not None:
+                figure = dict(fields["figure"])
+                kind = _FIGURES[figure.pop("kind")]
+                fields["figure"] = kind(
+                    **{k: tuple(v) if isinstance(v, list) else v for k, v in figure.items()}
+                )
+            return cls(**fields)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidInput(f"not a finding of this version: {error}") from error
+
+
+def format_p(log10_p: float) -> str:
+    """The p-value of a given decimal logarithm, with two significant digits at any exponent.
+
+    Rounded upwards, so that the printed number never claims more than the computed one.
+    """
+    if log10_p >= -3:
+        return f"{math.ceil(10**log10_p * 1e4 - 1e-9) / 1e4:.4f}"
+    exponent = math.floor(log10_p)
+    mantissa = math.ceil(10 ** (log10_p - exponent) * 10 - 1e-9) / 10
+    if mantissa >= 10:
+        mantissa, exponent = 1.0, exponent + 1
+    return f"{mantissa:.1f}e{exponent:+03d}"

@@ -1,0 +1,203 @@
+"""The numba ground floor: random numbers, ranks, resampling. Arrays in, arrays out, no checks.
+
+Random numbers are counter-based (Philox4x32-10; Salmon et al. 2011, "Parallel random numbers:
+as easy as 1, 2, 3"): draw `b` is a pure function of (seed, b), so results do not depend on the
+number of threads or on whether the JIT is on. Compiled code is cached on disk; `fastmath` stays
+off because a p-value may not depend on how the compiler reorders a sum.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_MASK32 = np.uint64(0xFFFFFFFF)
+_SHIFT32 = np.uint64(32)
+_MULTIPLIER_0 = np.uint64(0xD2511F53)
+_MULTIPLIER_1 = np.uint64(0xCD9E8D57)
+_WEYL_0 = np.uint64(0x9E3779B9)
+_WEYL_1 = np.uint64(0xBB67AE85)
+
+
+def _kernel(function: _F) -> _F:
+    return cast("_F", njit(cache=True, nogil=True, fastmath=False)(function))
+
+
+def _parallel_kernel(function: _F) -> _F:
+    return cast("_F", njit(cache=True, nogil=True, fastmath=False, parallel=True)(function))
+
+
+@_kernel
+def philox(
+    counter_0: np.uint64,
+    counter_1: np.uint64,
+    counter_2: np.uint64,
+    counter_3: np.uint64,
+    key_0: np.uint64,
+    key_1: np.uint64,
+) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
+    """Philox4x32-10: four uniform 32-bit words (held in uint64) from four counters and two keys."""
+    for _ in range(10):
+        product_0 = _MULTIPLIER_0 * counter_0
+        product_1 = _MULTIPLIER_1 * counter_2
+        counter_0 = (product_1 >> _SHIFT32) ^ counter_1 ^ key_0
+        counter_2 = (product_0 >> _SHIFT32) ^ counter_3 ^ key_1
+        counter_1 = product_1 & _MASK32
+        counter_3 = product_0 & _MASK32
+        key_0 = (key_0 + _WEYL_0) & _MASK32
+        key_1 = (key_1 + _WEYL_1) & _MASK32
+    return counter_0, counter_1, counter_2, counter_3
+
+
+@_kernel
+def choice_sum(values: NDArray[np.float64], starts: NDArray[np.int64], chosen: NDArray[np.int64]) -> float:
+    """Sum of the chosen value of each unit, added in the order in which the draws add theirs."""
+    total = 0.0
+    for unit in range(chosen.size):
+        total += values[starts[unit] + chosen[unit]]
+    return total
+
+
+@_parallel_kernel
+def drawn_choice_sums(
+    values: NDArray[np.float64], starts: NDArray[np.int64], seed: np.uint64, n_draws: int
+) -> NDArray[np.float64]:
+    """Sums over units of one uniformly drawn value each, shape (n_draws,).
+
+    Unit u owns `values[starts[u]:starts[u + 1]]`. A 32-bit word w becomes an index by (w * k) >> 32;
+    for k choices no probability is off by more than 2**-32, far below what n_draws can resolve.
+    """
+    n_units = starts.size - 1
+    key_0, key_1 = seed & _MASK32, seed >> _SHIFT32
+    sums = np.empty(n_draws)
+    for draw in prange(n_draws):
+        draw_low = np.uint64(draw) & _MASK32
+        draw_high = np.uint64(draw) >> _SHIFT32
+        total = 0.0
+        for block in range((n_units + 3) // 4):
+            words = philox(np.uint64(block), draw_low, draw_high, np.uint64(0), key_0, key_1)
+            for lane in range(min(4, n_units - 4 * block)):
+                unit = 4 * block + lane
+                size = np.uint64(starts[unit + 1] - starts[unit])
+                total += values[starts[unit] + np.int64((words[lane] * size) >> _SHIFT32)]
+        sums[draw] = total
+    return sums
+
+
+@_kernel
+def all_choice_sums(
+    values: NDArray[np.float64], starts: NDArray[np.int64], n_outcomes: int
+) -> NDArray[np.float64]:
+    """The sum of every possible combination of one value per unit, shape (n_outcomes,)."""
+    n_units = starts.size - 1
+    chosen = np.zeros(n_units, dtype=np.int64)
+    sums = np.empty(n_outcomes)
+    for outcome in range(n_outcomes):
+        total = 0.0
+        for unit in range(n_units):
+            total += values[starts[unit] + chosen[unit]]
+        sums[outcome] = total
+        for unit in range(n_units):
+            chosen[unit] += 1
+            if chosen[unit] < starts[unit + 1] - starts[unit]:
+                break
+            chosen[unit] = 0
+    return sums
+
+
+@_kernel
+def average_ranks(x: NDArray[np.float64], order: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Ranks 1..n of x with ties given their average; `order` is an argsort of x."""
+    n = x.size
+    ranks = np.empty(n)
+    first = 0
+    while first < n:
+        last = first
+        while last + 1 < n and x[order[last + 1]] == x[order[first]]:
+            last += 1
+        rank = 0.5 * (first + last) + 1.0
+        for i in range(first, last + 1):
+            ranks[order[i]] = rank
+        first = last + 1
+    return ranks
+
+
+@_kernel
+def dot(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Inner product, added in the order in which the permutation kernels add theirs."""
+    total = 0.0
+    for i in range(x.size):
+        total += x[i] * y[i]
+    return total
+
+
+@_parallel_kernel
+def permuted_dots(
+    x: NDArray[np.float64], y: NDArray[np.float64], seed: np.uint64, n_draws: int
+) -> NDArray[np.float64]:
+    """Inner products of x with uniformly permuted y, shape (n_draws,); Fisher-Yates per draw."""
+    n = x.size
+    key_0, key_1 = seed & _MASK32, seed >> _SHIFT32
+    dots = np.empty(n_draws)
+    for draw in prange(n_draws):
+        draw_low = np.uint64(draw) & _MASK32
+        draw_high = np.uint64(draw) >> _SHIFT32
+        shuffled = y.copy()
+        for i in range(n - 1, 0, -1):
+            word_0, word_1, _, _ = philox(
+                np.uint64(i), draw_low, draw_high, np.uint64(1), key_0, key_1
+            )
+            # 32 bits leave a bias of at most n / 2**32 per step; for n >= 2**16 a second word adds to them.
+            size = np.uint64(i + 1)
+            j = np.int64((word_0 * size + ((word_1 * size) >> _SHIFT32)) >> _SHIFT32)
+            shuffled[i], shuffled[j] = shuffled[j], shuffled[i]
+        total = 0.0
+        for i in range(n):
+            total += x[i] * shuffled[i]
+        dots[draw] = total
+    return dots
+
+
+@_kernel
+def all_permuted_dots(
+    x: NDArray[np.float64], y: NDArray[np.float64], n_outcomes: int
+) -> NDArray[np.float64]:
+    """Inner products of x with every permutation of y (Heap's algorithm), shape (n!,)."""
+    n = x.size
+    permuted = y.copy()
+    state = np.zeros(n, dtype=np.int64)
+    dots = np.empty(n_outcomes)
+    dots[0] = 0.0
+    for i in range(n):
+        dots[0] += x[i] * permuted[i]
+    outcome, i = 1, 1
+    while i < n:
+        if state[i] < i:
+            j = 0 if i % 2 == 0 else state[i]
+            permuted[i], permuted[j] = permuted[j], permuted[i]
+            total = 0.0
+            for k in range(n):
+                total += x[k] * permuted[k]
+            dots[outcome] = total
+            outcome += 1
+            state[i] += 1
+            i = 1
+        else:
+            state[i] = 0
+            i += 1
+    return dots
+
+
+@_kernel
+def log_incomplete_beta_sum(a: float, b: float, x: float) -> float:
+    """log of sum_n prod_{m<n} (a + b + m) / (a + 1 + m) * x**n, for 0 <= x < 1 (all terms positive)."""
+    total, term, n = 1.0, 1.0, 0.0
+    while term > 1e-17 * total:
+        term *= (a + b + n) / (a + 1.0 + n) * x
+        total += term
+        n += 1.0
+    return float(np.log(total))

@@ -1,0 +1,108 @@
+r"""Tail probabilities as decimal logarithms: never 0, right far below the smallest float.
+
+Notation: b of B null draws reach the observed value; K the cumulant generating function of the
+statistic under the null; t the observed value of a centred statistic.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from . import kernels
+from .findings import LOG10_E
+
+# Null sums equal to the observed one up to rounding are ties, and ties count against the claim.
+_RELATIVE_TIE = 1e-10
+
+
+def count_exceeding(null: NDArray[np.float64], observed: float, scale: float) -> int:
+    """How many null values reach the observed one; a difference below 1e-10 scale is a tie."""
+    return int(np.count_nonzero(null >= observed - _RELATIVE_TIE * scale))
+
+
+def monte_carlo_log10_p(n_exceeding: int, n_draws: int) -> float:
+    """log10 of (1 + b) / (1 + B); valid for any B (Phipson & Smyth 2010, equation 2)."""
+    return math.log10(1 + n_exceeding) - math.log10(1 + n_draws)
+
+
+def chernoff_log10_p(values: NDArray[np.float64], starts: NDArray[np.int64], t: float) -> float:
+    r"""log10 of an upper bound on P(T >= t), T a sum of independent uniform choices of mean zero.
+
+    .. math:: P(T \ge t) \le \min_{\lambda > 0} \exp(K(\lambda) - \lambda t), \quad
+        K(\lambda) = \sum_u \log \tfrac1{k_u} \sum_i e^{\lambda x_{ui}}
+
+    Source: Chernoff (1952). Every lambda > 0 gives a valid bound, so a search that stops early only
+    loses sharpness. The search starts at Hoeffding's lambda = 4 t / sum (max - min)**2 (Hoeffding
+    1963, theorem 2), whose value is never above Hoeffding's bound, and keeps the best value seen.
+
+    Args:
+        values: Centred choice values of all units, shape (sum k_u,).
+        starts: Unit u owns `values[starts[u]:starts[u + 1]]`, shape (U + 1,).
+        t: Observed sum.
+
+    Returns:
+        A number <= 0; 0 where t <= 0.
+    """
+    first = starts[:-1]
+    squared_ranges = (
+        np.maximum.reduceat(values, first) - np.minimum.reduceat(values, first)
+    ) ** 2
+    total = float(squared_ranges.sum())
+    if t <= 0 or total == 0:
+        return 0.0
+    log_sizes = np.log(np.diff(starts))
+
+    def exponent(lam: float) -> float:
+        tops = np.maximum.reduceat(lam * values, first)
+        shifted = np.exp(lam * values - np.repeat(tops, np.diff(starts)))
+        cumulants = np.log(np.add.reduceat(shifted, first)) + tops - log_sizes
+        return float(cumulants.sum()) - lam * t
+
+    # exponent is convex in lambda; golden section in log(lambda) around Hoeffding's choice.
+    centre = math.log(4 * t / total)
+    low, high = centre - 2.0, centre + 4.0
+    ratio = (math.sqrt(5) - 1) / 2
+    best = exponent(math.exp(centre))
+    left, right = high - ratio * (high - low), low + ratio * (high - low)
+    at_left, at_right = exponent(math.exp(left)), exponent(math.exp(right))
+    for _ in range(40):
+        best = min(best, at_left, at_right)
+        if at_left <= at_right:
+            high, right, at_right = right, left, at_left
+            left = high - ratio * (high - low)
+            at_left = exponent(math.exp(left))
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + ratio * (high - low)
+            at_right = exponent(math.exp(right))
+    # No tail of a uniform draw is smaller than its least likely outcome, whatever rounding says.
+    return max(min(best, 0.0), -float(log_sizes.sum())) * LOG10_E
+
+
+def student_t_log10_sf(rho: float, n: int) -> float:
+    r"""log10 P(R >= rho) for a correlation whose t-value follows Student's t with n - 2 degrees.
+
+    With t = rho * sqrt((n - 2) / (1 - rho**2)) the upper tail is I_{1 - rho**2}((n - 2)/2, 1/2) / 2
+    for rho >= 0 (DLMF 8.17); where that underflows, its series (DLMF 8.17.8) is summed in logs.
+
+    Args:
+        rho: Correlation in [-1, 1].
+        n: Number of pairs, at least 3.
+    """
+    a, b = (n - 2) / 2, 0.5
+    x = max((1 - rho) * (1 + rho), 5e-324)  # rho = +-1: the limit, without the infinity
+    half_tail = 0.5 * float(special.betainc(a, b, x))
+    if rho < 0:
+        return math.log1p(-half_tail) * LOG10_E
+    if half_tail > 1e-280:
+        return math.log10(half_tail)
+    log_tail = (
+        a * math.log(x)
+        + b * math.log1p(-x)
+        - math.log(2 * a)
+        - float(special.betaln(a, b))
+        + kernels.log_incomplete_beta_sum(a, b, x)
+    )
+    return min(log_tail * LOG10_E, 0.0)

@@ -1,0 +1,116 @@
+"""The secret key: it draws every choice, and its commitment can be published before release."""
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from ..errors import InvalidInput
+from ..files import new_file, read_json
+
+__all__ = ["Drawer", "MarkingKey"]
+
+_FORMAT = "bookplate-key/1"
+_SECRET_BYTES = 32
+_UNIT_SEPARATOR = b"\x1f"  # cannot occur in a word, a digest or a number
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class MarkingKey:
+    """A secret from which all choices of one claimant are drawn.
+
+    Attributes:
+        secret: 32 random bytes; never shown.
+        salt: 32 random bytes that blind the public commitment.
+    """
+
+    secret: bytes
+    salt: bytes
+
+    def __repr__(self) -> str:
+        return f"MarkingKey(commitment={self.commitment[:16]}...)"
+
+    @classmethod
+    def generate(cls) -> "MarkingKey":
+        """A fresh key from the operating system's random numbers."""
+        return cls(secrets.token_bytes(_SECRET_BYTES), secrets.token_bytes(_SECRET_BYTES))
+
+    @classmethod
+    def read(cls, path: Path) -> "MarkingKey":
+        """Read a key file.
+
+        Args:
+            path: A file that `save` wrote.
+
+        Returns:
+            The key.
+
+        Raises:
+            InvalidInput: If the file is no key file; its contents are not repeated.
+        """
+        data = read_json(path, "a key file")
+        try:
+            if data["format"] != _FORMAT:
+                raise ValueError
+            key = cls(bytes.fromhex(data["secret"]), bytes.fromhex(data["salt"]))
+            if len(key.secret) != _SECRET_BYTES or len(key.salt) != _SECRET_BYTES:
+                raise ValueError
+        except (KeyError, TypeError, ValueError):
+            # `from None`: a chained error would carry the secret into a --debug traceback.
+            raise InvalidInput(
+                f"{path}: not a {_FORMAT} file", "make one with 'bookplate key new'"
+            ) from None
+        return key
+
+    def save(self, path: Path) -> None:
+        """Write the key to a new file that only its owner can read (mode 0600).
+
+        Args:
+            path: Where to write.
+
+        Raises:
+            InvalidInput: If the file exists.
+        """
+        text = f'{{"format": "{_FORMAT}", "secret": "{self.secret.hex()}", "salt": "{self.salt.hex()}"}}\n'
+        with new_file(path) as staged:  # a temporary file has mode 0600 from the start
+            staged.write_text(text, encoding="ascii")
+            os.chmod(staged, 0o600)
+
+    @property
+    def commitment(self) -> str:
+        """SHA-256 over salt and secret, 64 hexadecimal digits: binds the key and reveals nothing."""
+        return hashlib.sha256(b"bookplate key commitment/1" + self.salt + self.secret).hexdigest()
+
+    def drawer(self) -> "Drawer":
+        """The source of this key's choices."""
+        return Drawer(self._derived(b"draw"))
+
+    def row_salter(self) -> Callable[[str], bytes]:
+        """The salt of each manifest row, 16 bytes: opening one row gives away no other."""
+        key = self._derived(b"row salt")
+        return lambda record: hmac.digest(key, record.encode(), "sha256")[:16]
+
+    def _derived(self, purpose: bytes) -> bytes:
+        hkdf = HKDF(hashes.SHA256(), length=32, salt=None, info=b"bookplate/1 " + purpose)
+        return hkdf.derive(self.secret)
+
+
+class Drawer:
+    """Uniform choices as a pure function of the key and the name of a unit."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def draw(self, n_choices: int, *unit: str) -> int:
+        """An index in [0, n_choices), drawn by HMAC-SHA256 of the unit's name.
+
+        128 bits modulo n leave a bias below n / 2**128, which no test can see.
+        """
+        name = _UNIT_SEPARATOR.join(part.encode("utf-8") for part in unit)
+        return int.from_bytes(hmac.digest(self._key, name, "sha256")[:16]) % n_choices
