@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def sha256_of_file(path: Path) -> str:
 
 def canonical_json(data: Any) -> bytes:
     """One byte sequence per value: sorted keys, no spaces, UTF-8, no NaN (RFC 8785)."""
-    import rfc8785  # noqa: PLC0415  (start-up time)
+    import rfc8785
 
     return rfc8785.dumps(data)
 
@@ -70,14 +70,16 @@ def _parent_of(path: Path) -> Path:
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[Path]:
+def new_file(path: Path) -> Generator[Path]:
     """A temporary path beside `path`, renamed to `path` if the block ends well, else removed.
 
     Raises:
         InvalidInput: If `path` exists already; nothing is ever overwritten.
     """
     _refuse_existing(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=_parent_of(path))
+    handle, name = tempfile.mkstemp(
+        prefix=f".{path.name}.", suffix=path.suffix, dir=_parent_of(path)
+    )
     os.close(handle)
     staged = Path(name)
     try:
@@ -92,7 +94,7 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path) -> Generator[Path]:
     """A temporary folder beside `path`, renamed to `path` if the block ends well, else removed.
 
     Raises:

@@ -89,7 +89,7 @@ def read_table(path: Path, *, text_column: str = "text", id_column: str | None =
     return table
 
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass
@@ -120,7 +120,9 @@ def _read_parquet(path: Path, text_column: str, id_column: str | None) -> TextTa
         raise InvalidInput(f"{path}: column '{text_column}': expected strings, got {series.dtype}")
     if series.null_count():
         row = int(series.is_null().arg_max() or 0) + 1
-        raise InvalidInput(f"{path}: row {row}: '{text_column}' is missing", "drop or fill this row")
+        raise InvalidInput(
+            f"{path}: row {row}: '{text_column}' is missing", "drop or fill this row"
+        )
     ids = None if id_column is None else [str(value) for value in frame[id_column].to_list()]
     return _FrameTable(frame, text_column, series.to_list(), ids)
 
@@ -198,7 +200,11 @@ def _read_jsonl(path: Path, text_column: str, id_column: str | None) -> TextTabl
 
 
 def _json_members(line: str) -> Iterator[tuple[str, tuple[int, int, object]]]:
-    """The members of the JSON object on a line as (key, (start, end, value))."""
+    """The members of the JSON object on a line as (key, (start, end, value)).
+
+    Raises:
+        ValueError: If the line is no JSON object, or a key appears twice.
+    """
 
     def skip(position: int, expected: str) -> int:
         position = _skip_space(line, position)
@@ -229,7 +235,7 @@ def _skip_space(line: str, position: int) -> int:
     return match.end() if match else position
 
 
-_CSV_ESCAPE = re.compile('""')
+_CSV_ESCAPE = re.compile(r'""')
 _CSV_FIELD = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n|\r|\Z)')
 
 
@@ -260,8 +266,12 @@ def _csv_value(raw: str, span: tuple[int, int]) -> str:
 
 
 def _csv_rows(raw: str, path: Path) -> Iterator[list[tuple[int, int]]]:
-    """The spans of the fields of each row (RFC 4180), without their quotes; blank lines are skipped
-    where the table has several columns, as they can be no row there.
+    """The spans of the fields of each row (RFC 4180), without their quotes.
+
+    Blank lines are skipped where the table has several columns, as they can be no row there.
+
+    Raises:
+        InvalidInput: If a quote is not closed.
     """
     position = 1 if raw.startswith("\ufeff") else 0
     fields: list[tuple[int, int]] = []
@@ -299,7 +309,9 @@ def _read_utf8(path: Path) -> str:
         ) from error
 
 
-def _missing_column(path: Path, column: str, present: Sequence[str], where: str = "") -> InvalidInput:
+def _missing_column(
+    path: Path, column: str, present: Sequence[str], where: str = ""
+) -> InvalidInput:
     return InvalidInput(
         f"{path}: {where}no column '{column}'",
         f"the columns are {', '.join(map(repr, present)) or 'none'}; name another",

@@ -12,13 +12,15 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder to make.")] = Path("bookplate-demo"),
     cache: Annotated[
         Path | None,
-        typer.Option(envvar="BOOKPLATE_CACHE", help="Where trained models are kept for the next run."),
+        typer.Option(
+            envvar="BOOKPLATE_CACHE", help="Where trained models are kept for the next run."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Mark a dataset, train guilty and innocent models, audit them, and write the report."""
-    from .demo.run import default_cache, run_demo  # noqa: PLC0415  (start-up time)
-    from .demo.showing import show_result, training_progress  # noqa: PLC0415
+    from .demo.run import default_cache, run_demo
+    from .demo.showing import show_result, training_progress
 
     quiet_libraries()
     with training_progress() as progress:

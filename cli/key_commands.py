@@ -21,7 +21,7 @@ def new(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make a secret marking key. Keep it safe: without it a mark proves nothing."""
-    from ..watermark.keys import MarkingKey  # noqa: PLC0415  (start-up time)
+    from ..watermark.keys import MarkingKey
 
     key = MarkingKey.generate()
     key.save(keyfile)

@@ -24,13 +24,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("build")
 def build(
-    wordnet: Annotated[Path, typer.Option(help="Folder with the WordNet 3.0 files (index.noun, ...).")],
+    wordnet: Annotated[
+        Path, typer.Option(help="Folder with the WordNet 3.0 files (index.noun, ...).")
+    ],
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
     as_json: AsJson = False,
 ) -> None:
     """Rebuild the substitution table from WordNet 3.0; two builds give identical bytes."""
-    from ..files import new_file, sha256_of_file  # noqa: PLC0415  (start-up time)
-    from ..watermark.lexicon.build import build_lexicon, write_lexicon  # noqa: PLC0415
+    from ..files import new_file, sha256_of_file
+    from ..watermark.lexicon.build import build_lexicon, write_lexicon
 
     with new_file(out) as staged:
         table = build_lexicon(wordnet)
@@ -49,7 +51,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what may stand for a word."""
-    from ..watermark.lexicon import Lexicon, Tier  # noqa: PLC0415  (start-up time)
+    from ..watermark.lexicon import Lexicon, Tier
 
     lexicon = Lexicon.shipped(Tier(tier.value))
     found = {word: list(lexicon.choices(word.lower())[1:]) for word in words}

@@ -37,7 +37,10 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -51,13 +54,14 @@ def main() -> None:
     """Run the command line; every error is one line unless --debug is given."""
     try:
         app()
-    except Exception as error:  # noqa: BLE001  (the last stop: nothing may show a traceback unasked)
+    except Exception as error:
         if "--debug" in sys.argv[1:]:
             raise
         if isinstance(error, BookplateError):
             print_error(str(error), error.hint)
             sys.exit(EXIT_BAD_INPUT)
         print_error(
-            f"this is a bug: {type(error).__name__}: {error}", "run again with --debug and report it"
+            f"this is a bug: {type(error).__name__}: {error}",
+            "run again with --debug and report it",
         )
         sys.exit(EXIT_BUG)

@@ -3,33 +3,24 @@
 import json
 import os
 import sys
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..display import visible
+
 if TYPE_CHECKING:
     from ..stats import Finding
 
-__all__ = ["print_error", "print_finding", "print_json", "printable", "quiet_libraries", "working"]
-
-
-def printable(text: str) -> str:
-    """The text with control characters and direction marks made visible: names of files and models
-    are not ours, and a terminal obeys what it is sent.
-    """
-    return "".join(
-        char if char.isprintable() else f"<U+{ord(char):04X}>" if unicodedata.category(char) != "Zs" else " "
-        for char in text
-    )
+__all__ = ["print_error", "print_finding", "print_json", "print_rows", "quiet_libraries", "working"]
 
 
 def print_error(message: str, hint: str = "") -> None:
     """One line on standard error: what is wrong, where, and what to do."""
     line = f"{message}; {hint}" if hint else message
-    typer.echo(f"error: {printable(line)}", err=True)
+    typer.echo(f"error: {visible(line)}", err=True)
 
 
 def print_json(data: Mapping[str, Any]) -> None:
@@ -62,25 +53,25 @@ def print_rows(rows: Sequence[tuple[str, str]]) -> None:
     """Labelled lines on standard output."""
     width = max(len(label) for label, _ in rows)
     for label, text in rows:
-        typer.echo(f"{label:<{width}}  {printable(text)}")
+        typer.echo(f"{label:<{width}}  {visible(text)}")
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
+def working(what: str) -> Generator[None]:
     """A sign of life on standard error while the block runs, if that is a terminal."""
     if not sys.stderr.isatty():
         yield
         return
-    from rich.console import Console  # noqa: PLC0415  (start-up time)
+    from rich.console import Console
 
-    with Console(stderr=True).status(printable(what)):
+    with Console(stderr=True).status(visible(what)):
         yield
 
 
 def quiet_libraries() -> None:
     """Keep other libraries' progress bars and advice out of our output."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    from transformers.utils import logging  # noqa: PLC0415  (start-up time)
+    from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()

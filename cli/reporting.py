@@ -14,9 +14,26 @@ from ..files import new_folder
 from ..stats import Finding
 from ..stats.report import AuditReport, render_html
 
-__all__ = ["audit_of_one", "now", "refuse_existing", "repeat_command", "versions", "write_files", "write_report"]
+__all__ = [
+    "audit_of_one",
+    "now",
+    "refuse_existing",
+    "repeat_command",
+    "versions",
+    "write_files",
+    "write_report",
+]
 
-_LIBRARIES = ("numba", "numpy", "polars", "safetensors", "scipy", "tokenizers", "torch", "transformers")
+_LIBRARIES = (
+    "numba",
+    "numpy",
+    "polars",
+    "safetensors",
+    "scipy",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
 
 
 def versions() -> Mapping[str, str]:
@@ -42,7 +59,9 @@ def refuse_existing(folder: Path | None) -> None:
         InvalidInput: If it exists.
     """
     if folder is not None and folder.exists():
-        raise InvalidInput(f"{folder}: already exists", "choose another name, or move it away first")
+        raise InvalidInput(
+            f"{folder}: already exists", "choose another name, or move it away first"
+        )
 
 
 def audit_of_one(suspect: str, finding: Finding, alpha: float) -> AuditReport:

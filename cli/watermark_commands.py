@@ -9,7 +9,9 @@ import typer
 
 from .output import print_finding, print_json, print_rows, quiet_libraries, working
 
-app = typer.Typer(help="Mark a dataset before release, and find the mark in a model.", no_args_is_help=True)
+app = typer.Typer(
+    help="Mark a dataset before release, and find the mark in a model.", no_args_is_help=True
+)
 
 
 class UnitName(StrEnum):
@@ -35,27 +37,33 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("embed")
 def embed(
     source: Annotated[Path, typer.Argument(help="Dataset: .parquet, .jsonl or .csv.")],
-    out: Annotated[Path, typer.Argument(help="Folder to make: OUT/release is to publish, OUT/private to keep.")],
+    out: Annotated[
+        Path, typer.Argument(help="Folder to make: OUT/release is to publish, OUT/private to keep.")
+    ],
     key: KeyOption,
     unit: Annotated[
         UnitName, typer.Option(help="What one draw decides: a word type, or each slot of a record.")
     ] = UnitName.TYPE,
     tier: Annotated[
-        TierName, typer.Option(help="How sure a substitute must be; broader tiers reach more words.")
+        TierName,
+        typer.Option(help="How sure a substitute must be; broader tiers reach more words."),
     ] = TierName.STRICT,
-    per_sentence: Annotated[int, typer.Option(help="Replace at most this many words of a sentence.")] = 5,
+    per_sentence: Annotated[
+        int, typer.Option(help="Replace at most this many words of a sentence.")
+    ] = 5,
     ghosts: Annotated[
-        int | None, typer.Option(help="Unpublished variants per record (unit 'record' only; default 19).")
+        int | None,
+        typer.Option(help="Unpublished variants per record (unit 'record' only; default 19)."),
     ] = None,
     text_column: TextColumn = "text",
     id_column: Annotated[str | None, typer.Option(help="Column of the dataset's own ids.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Mark a dataset. Every byte outside the replaced words stays as it was."""
-    from ..watermark.embed import embed as embed_file  # noqa: PLC0415  (start-up time)
-    from ..watermark.keys import MarkingKey  # noqa: PLC0415
-    from ..watermark.lexicon import Tier  # noqa: PLC0415
-    from ..watermark.manifest import Marking, Unit  # noqa: PLC0415
+    from ..watermark.embed import embed as embed_file
+    from ..watermark.keys import MarkingKey
+    from ..watermark.lexicon import Tier
+    from ..watermark.manifest import Marking, Unit
 
     default_ghosts = 19 if unit is UnitName.RECORD else 0
     marking = Marking(
@@ -71,16 +79,17 @@ def embed(
     if as_json:
         print_json(asdict(summary))
         return
-    print_rows(
-        [
-            ("rows", f"{summary.rows:,}"),
-            ("distinct records", f"{summary.records:,}, of which {summary.marked_records:,} have slots"),
-            ("slots", f"{summary.slots:,} in {summary.units:,} independent units"),
-            ("words changed", f"{summary.edited_words:,}"),
-            ("publish", str(out / "release")),
-            ("keep secret", str(out / "private")),
-        ]
-    )
+    print_rows([
+        ("rows", f"{summary.rows:,}"),
+        (
+            "distinct records",
+            f"{summary.records:,}, of which {summary.marked_records:,} have slots",
+        ),
+        ("slots", f"{summary.slots:,} in {summary.units:,} independent units"),
+        ("words changed", f"{summary.edited_words:,}"),
+        ("publish", str(out / "release")),
+        ("keep secret", str(out / "private")),
+    ])
 
 
 @app.command("restore")
@@ -92,7 +101,7 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Take the marks out again: the original texts, byte for byte."""
-    from ..watermark.embed import restore as restore_file  # noqa: PLC0415  (start-up time)
+    from ..watermark.embed import restore as restore_file
 
     rows = restore_file(released, manifest, out, text_column=text_column)
     if as_json:
@@ -104,31 +113,40 @@ def restore(
 @app.command("detect")
 def detect(
     manifest: Annotated[Path, typer.Argument(help="The private manifest.parquet.")],
-    suspect: Annotated[str, typer.Option(help="Model folder (safetensors), or owner/model on the hub.")],
+    suspect: Annotated[
+        str, typer.Option(help="Model folder (safetensors), or owner/model on the hub.")
+    ],
     reference: Annotated[
         list[str] | None, typer.Option(help="Model that never saw the release; may be repeated.")
     ] = None,
     released: Annotated[
-        Path | None, typer.Option(help="A released file; default: the ones in ../release/ of the manifest.")
+        Path | None,
+        typer.Option(help="A released file; default: the ones in ../release/ of the manifest."),
     ] = None,
-    key: Annotated[Path | None, typer.Option("--key", help="Draw every choice anew and compare.")] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", help="Draw every choice anew and compare.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the Monte-Carlo draws.")] = 0,
-    report: Annotated[Path | None, typer.Option(help="Also write report.json and report.html here.")] = None,
-    alpha: Annotated[float, typer.Option(help="Threshold for the report's verdict, fixed in advance.")] = 0.01,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write report.json and report.html here.")
+    ] = None,
+    alpha: Annotated[
+        float, typer.Option(help="Threshold for the report's verdict, fixed in advance.")
+    ] = 0.01,
     text_column: TextColumn = "text",
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Test whether a model was trained on a marked release."""
-    from ..watermark.detect import detect as detect_mark  # noqa: PLC0415  (start-up time)
-    from ..watermark.detect import load_evidence  # noqa: PLC0415
-    from ..watermark.keys import MarkingKey  # noqa: PLC0415
-    from .reporting import audit_of_one, refuse_existing, write_report  # noqa: PLC0415
+    from ..watermark.detect import detect as detect_mark
+    from ..watermark.detect import load_evidence
+    from ..watermark.keys import MarkingKey
+    from .reporting import audit_of_one, refuse_existing, write_report
 
     refuse_existing(report)
     marking_key = None if key is None else MarkingKey.read(key)
     evidence = load_evidence(manifest, released=released, key=marking_key, text_column=text_column)
-    from ..provenance.suspect import open_suspect  # noqa: PLC0415
+    from ..provenance.suspect import open_suspect
 
     quiet_libraries()
     with working(f"scoring {suspect}"):

@@ -1,3 +1,5 @@
-"""Evidence from models: `suspect` reaches them, `palimpsest` tests descent from a training run,
-`custody` binds private tables by public hashes.
+"""Evidence from models.
+
+`suspect` reaches a model, `palimpsest` tests its descent from a training run, and `custody` binds
+private tables by public hashes.
 """

@@ -19,7 +19,9 @@ def finite_vector(name: str, data: ArrayLike) -> NDArray[np.float64]:
     try:
         vector = np.asarray(data, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InvalidInput(f"{name}: expected numbers, got {type(data).__name__} ({error})") from error
+        raise InvalidInput(
+            f"{name}: expected numbers, got {type(data).__name__} ({error})"
+        ) from error
     if vector.ndim != 1:
         raise InvalidInput(f"{name}: expected one dimension, got shape {vector.shape}")
     bad = np.flatnonzero(~np.isfinite(vector))
@@ -31,9 +33,7 @@ def finite_vector(name: str, data: ArrayLike) -> NDArray[np.float64]:
     return np.ascontiguousarray(vector)
 
 
-def ragged(
-    name: str, data: Sequence[ArrayLike]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def ragged(name: str, data: Sequence[ArrayLike]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Vectors of unequal lengths as (values, starts): unit u owns `values[starts[u]:starts[u + 1]]`.
 
     Raises:

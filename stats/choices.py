@@ -120,10 +120,16 @@ def choice_test(
     if exact:
         log10_p, how = math.log10(exceeding) - math.log10(null.size), "exact"
     else:
-        log10_p, how = tails.monte_carlo_log10_p(exceeding, n_resamples), f"monte-carlo B={n_resamples}"
+        log10_p, how = (
+            tails.monte_carlo_log10_p(exceeding, n_resamples),
+            f"monte-carlo B={n_resamples}",
+        )
         bound = tails.chernoff_log10_p(centred.values, centred.starts, observed)
         if exceeding == 0 and bound < log10_p:
-            log10_p, how = bound, f"chernoff-bound, as none of B={n_resamples} draws reached the value"
+            log10_p, how = (
+                bound,
+                f"chernoff-bound, as none of B={n_resamples} draws reached the value",
+            )
     return _finding(
         centred,
         alternative,
@@ -205,7 +211,9 @@ def _centre(
 ) -> _Centred:
     """All input errors of `choice_test` are raised in here."""
     if alternative is Alternative.TWO_SIDED:
-        raise InvalidInput("alternative: choose GREATER or LESS; a mark is looked for in one direction")
+        raise InvalidInput(
+            "alternative: choose GREATER or LESS; a mark is looked for in one direction"
+        )
     flat, starts = ragged("values", values)
     sizes = np.diff(starts)
     picks = np.asarray(chosen)
@@ -229,7 +237,9 @@ def _centre(
         for r, reference in enumerate(references):
             other, other_starts = ragged(f"references[{r}]", reference)
             if not np.array_equal(other_starts, starts):
-                raise InvalidInput(f"references[{r}]: expected the same units and choices as values")
+                raise InvalidInput(
+                    f"references[{r}]: expected the same units and choices as values"
+                )
             others.append(_weighted_centred(other, other_starts, scale))
         centred = _residuals(centred, np.column_stack(others), starts)
     if alternative is Alternative.LESS:

@@ -84,7 +84,7 @@ def spearman_test(
     Raises:
         InvalidInput: If an argument is malformed; the message names it and the index.
     """
-    first, second, residual = _checked(x, y, covariates)
+    first, residual = _checked(x, y, covariates)
     key = seed_of(seed)
     n_resamples = positive_count("n_resamples", n_resamples)
     chosen = _chosen_method(method, first.size)
@@ -116,7 +116,7 @@ def spearman_test(
 
 def _checked(
     x: ArrayLike, y: ArrayLike, covariates: Sequence[ArrayLike]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     first, second = finite_vector("x", x), finite_vector("y", y)
     if first.size != second.size:
         raise InvalidInput(f"expected x and y of one length, got {first.size} and {second.size}")
@@ -128,12 +128,10 @@ def _checked(
             raise InvalidInput(f"covariates[{c}]: expected length {first.size}, got {column.size}")
     if first.size < len(columns) + _MIN_PAIRS:
         raise InvalidInput(f"covariates: {len(columns)} are too many for {first.size} pairs")
-    return first, second, _residual(second, columns)
+    return first, _residual(second, columns)
 
 
-def _residual(
-    y: NDArray[np.float64], columns: list[NDArray[np.float64]]
-) -> NDArray[np.float64]:
+def _residual(y: NDArray[np.float64], columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     if not columns:
         return y
     # Centred and scaled first: raw lengths beside log-probabilities would cost digits.
@@ -229,7 +227,9 @@ def _rho_interval(rho: float, n: int) -> Effect:
 def _trend(x: NDArray[np.float64], residual: NDArray[np.float64]) -> Trend:
     groups = np.array_split(np.argsort(x, kind="stable"), min(_TREND_BINS, x.size))
     means = np.array([residual[g].mean() for g in groups])
-    errors = np.array([residual[g].std(ddof=1) / math.sqrt(g.size) if g.size > 1 else 0.0 for g in groups])
+    errors = np.array([
+        residual[g].std(ddof=1) / math.sqrt(g.size) if g.size > 1 else 0.0 for g in groups
+    ])
     return Trend(
         x_label="x",
         y_label="y",

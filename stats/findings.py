@@ -9,7 +9,16 @@ from typing import Any, Self
 
 from ..errors import InvalidInput
 
-__all__ = ["Alternative", "Effect", "Finding", "Input", "NullHistogram", "Statistic", "Trend", "Validity"]
+__all__ = [
+    "Alternative",
+    "Effect",
+    "Finding",
+    "Input",
+    "NullHistogram",
+    "Statistic",
+    "Trend",
+    "Validity",
+]
 
 _SMALLEST_FLOAT = sys.float_info.min  # a p-value below it prints as "< 1e-300", never as 0
 LOG10_E = math.log10(math.e)
@@ -161,7 +170,7 @@ class Finding:
     @property
     def p_value(self) -> float:
         """The p-value as a float; never 0: below the smallest normal float it stays there."""
-        return max(10.0**self.log10_p, _SMALLEST_FLOAT)
+        return max(math.pow(10.0, self.log10_p), _SMALLEST_FLOAT)
 
     @property
     def p_text(self) -> str:
@@ -203,14 +212,16 @@ class Finding:
             for name in ("assumptions", "warnings"):
                 fields[name] = tuple(fields[name])
             if fields["figure"] is not None:
-                figure = dict(fields["figure"])
-                kind = _FIGURES[figure.pop("kind")]
-                fields["figure"] = kind(
-                    **{k: tuple(v) if isinstance(v, list) else v for k, v in figure.items()}
-                )
+                fields["figure"] = _figure_of(fields["figure"])
             return cls(**fields)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(f"not a finding of this version: {error}") from error
+
+
+def _figure_of(data: Mapping[str, Any]) -> Figure:
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    kind = fields.pop("kind")
+    return _FIGURES[kind](**fields)
 
 
 def format_p(log10_p: float) -> str:

@@ -54,7 +54,9 @@ def philox(
 
 
 @_kernel
-def choice_sum(values: NDArray[np.float64], starts: NDArray[np.int64], chosen: NDArray[np.int64]) -> float:
+def choice_sum(
+    values: NDArray[np.float64], starts: NDArray[np.int64], chosen: NDArray[np.int64]
+) -> float:
     """Sum of the chosen value of each unit, added in the order in which the draws add theirs."""
     total = 0.0
     for unit in range(chosen.size):
@@ -194,7 +196,7 @@ def all_permuted_dots(
 
 @_kernel
 def log_incomplete_beta_sum(a: float, b: float, x: float) -> float:
-    """log of sum_n prod_{m<n} (a + b + m) / (a + 1 + m) * x**n, for 0 <= x < 1 (all terms positive)."""
+    """Log of sum_n prod_{m<n} (a + b + m) / (a + 1 + m) * x**n, for 0 <= x < 1 (all terms positive)."""
     total, term, n = 1.0, 1.0, 0.0
     while term > 1e-17 * total:
         term *= (a + b + n) / (a + 1.0 + n) * x

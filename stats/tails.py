@@ -46,9 +46,7 @@ def chernoff_log10_p(values: NDArray[np.float64], starts: NDArray[np.int64], t: 
         A number <= 0; 0 where t <= 0.
     """
     first = starts[:-1]
-    squared_ranges = (
-        np.maximum.reduceat(values, first) - np.minimum.reduceat(values, first)
-    ) ** 2
+    squared_ranges = (np.maximum.reduceat(values, first) - np.minimum.reduceat(values, first)) ** 2
     total = float(squared_ranges.sum())
     if t <= 0 or total == 0:
         return 0.0

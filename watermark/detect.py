@@ -103,7 +103,9 @@ def load_evidence(
         inputs.append(Input(name=RELEASE_NAME, sha256=sha256_of_file(description)))
         files = [description.with_name(name) for name in release.files]
     else:
-        warnings.append("release.json was not at hand: the manifest was not held against its commitment.")
+        warnings.append(
+            "release.json was not at hand: the manifest was not held against its commitment."
+        )
         files = []
     if released is not None:
         files = [released]
@@ -171,6 +173,7 @@ def score_units(evidence: Evidence, suspect: Suspect) -> UnitScores:
 
     Raises:
         InsufficientEvidence: If no slot can be scored.
+        VerificationError: If a word type was given two choices.
     """
     records = evidence.marked()
     texts = [evidence.originals[record.record] for record in records]
@@ -189,7 +192,9 @@ def score_units(evidence: Evidence, suspect: Suspect) -> UnitScores:
                 )
             totals[slot.unit] = (total + score, count + 1, chosen)
     if not totals:
-        raise InsufficientEvidence("no marked word could be scored", "are these the released texts?")
+        raise InsufficientEvidence(
+            "no marked word could be scored", "are these the released texts?"
+        )
     words = tuple(sorted(totals))
     return UnitScores(
         words=words,
@@ -249,7 +254,9 @@ def _detect_by_record(
         if (original := evidence.originals[record.record])
     ]
     if not variants:
-        raise InsufficientEvidence("no marked record could be scored", "are these the released texts?")
+        raise InsufficientEvidence(
+            "no marked record could be scored", "are these the released texts?"
+        )
     others = [_variant_scores(reference, variants) for reference in references]
     finding = ghost_test(_variant_scores(suspect, variants), references=others, seed=seed)
     spoilt = [
@@ -279,7 +286,9 @@ def _spoilt(reference: Suspect, finding: Finding) -> str:
 def _reference_assumptions(references: Sequence[Suspect]) -> tuple[str, ...]:
     if not references:
         return ()
-    return ("The references never saw the release; one that did costs power and can turn the sign.",)
+    return (
+        "The references never saw the release; one that did costs power and can turn the sign.",
+    )
 
 
 def _check_release(manifest: Manifest, release: Release, path: Path) -> None:
@@ -291,5 +300,6 @@ def _check_release(manifest: Manifest, release: Release, path: Path) -> None:
     )
     if not same:
         raise VerificationError(
-            f"{path}: does not describe this manifest", "they belong to different releases, or one was altered"
+            f"{path}: does not describe this manifest",
+            "they belong to different releases, or one was altered",
         )

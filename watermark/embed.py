@@ -240,4 +240,3 @@ def _summary(rows: int, manifest: Manifest) -> EmbedSummary:
         units=len({slot.unit for slot in slots}) if by_type else len(slots),
         edited_words=sum(slot.choice != 0 for slot in slots),
     )
-

@@ -33,6 +33,10 @@ class MarkingKey:
     secret: bytes
     salt: bytes
 
+    def __post_init__(self) -> None:
+        if len(self.secret) != _SECRET_BYTES or len(self.salt) != _SECRET_BYTES:
+            raise InvalidInput(f"expected {_SECRET_BYTES} bytes each of secret and salt")
+
     def __repr__(self) -> str:
         return f"MarkingKey(commitment={self.commitment[:16]}...)"
 
@@ -55,18 +59,12 @@ class MarkingKey:
             InvalidInput: If the file is no key file; its contents are not repeated.
         """
         data = read_json(path, "a key file")
-        try:
-            if data["format"] != _FORMAT:
-                raise ValueError
-            key = cls(bytes.fromhex(data["secret"]), bytes.fromhex(data["salt"]))
-            if len(key.secret) != _SECRET_BYTES or len(key.salt) != _SECRET_BYTES:
-                raise ValueError
-        except (KeyError, TypeError, ValueError):
-            # `from None`: a chained error would carry the secret into a --debug traceback.
-            raise InvalidInput(
-                f"{path}: not a {_FORMAT} file", "make one with 'bookplate key new'"
-            ) from None
-        return key
+        if data.get("format") == _FORMAT:
+            try:
+                return cls(bytes.fromhex(data["secret"]), bytes.fromhex(data["salt"]))
+            except (KeyError, TypeError, ValueError):
+                pass  # the error below must not carry the secret into a --debug traceback
+        raise InvalidInput(f"{path}: not a {_FORMAT} file", "make one with 'bookplate key new'")
 
     def save(self, path: Path) -> None:
         """Write the key to a new file that only its owner can read (mode 0600).

@@ -122,10 +122,12 @@ class MarkedSlot:
 
     @property
     def original(self) -> str:
+        """The word as it stood."""
         return self.choices[0]
 
     @property
     def released(self) -> str:
+        """The word as it is published."""
         return self.choices[self.choice]
 
 
@@ -166,7 +168,9 @@ class MarkedRecord:
         """The full text of each ghost."""
         n_ghosts = len(self.slots[0].ghosts) if self.slots else 0
         return [
-            apply_edits(original, [Edit(s.start, s.end, s.choices[s.ghosts[g]]) for s in self.slots])
+            apply_edits(
+                original, [Edit(s.start, s.end, s.choices[s.ghosts[g]]) for s in self.slots]
+            )
             for g in range(n_ghosts)
         ]
 
@@ -250,25 +254,26 @@ class Manifest:
         if not path.is_file():
             raise InvalidInput(f"{path}: no such file", "a manifest lies in the folder private/")
         try:
-            header = json.loads(pl.read_parquet_metadata(path)[_METADATA_KEY])
-            if header["format"] != _MANIFEST_FORMAT:
-                raise InvalidInput(f"{path}: format {header['format']!r} is not known to this version")
-            frame = pl.read_parquet(path, glob=False)
-            if frame.schema != _SCHEMA:
-                raise InvalidInput(f"{path}: the columns are not those of a manifest")
-            return cls(
-                marking=Marking.from_dict(header["marking"]),
-                lexicon_sha256=header["lexicon_sha256"],
-                key_commitment=header["key_commitment"],
-                records=tuple(_record(row) for row in frame.iter_rows(named=True)),
-                salts=tuple(frame["salt"].to_list()),
-            )
+            return cls._parsed(path)
         except (pl.exceptions.PolarsError, OSError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, InvalidInput):
-                raise
             raise InvalidInput(
-                f"{path}: not a manifest of this version", "give the private/manifest.parquet of a release"
+                f"{path}: not a manifest of this version: {error}",
+                "give the private/manifest.parquet of a release",
             ) from error
+
+    @classmethod
+    def _parsed(cls, path: Path) -> "Manifest":
+        header = json.loads(pl.read_parquet_metadata(path)[_METADATA_KEY])
+        frame = pl.read_parquet(path, glob=False)
+        if header["format"] != _MANIFEST_FORMAT or frame.schema != _SCHEMA:
+            raise ValueError(f"format {header['format']!r} with columns {frame.columns}")
+        return cls(
+            marking=Marking.from_dict(header["marking"]),
+            lexicon_sha256=header["lexicon_sha256"],
+            key_commitment=header["key_commitment"],
+            records=tuple(_record(row) for row in frame.iter_rows(named=True)),
+            salts=tuple(frame["salt"].to_list()),
+        )
 
     def by_original(self) -> dict[str, MarkedRecord]:
         """Each record by the digest of its original text."""
@@ -324,28 +329,24 @@ class Manifest:
                     )
 
 
-_SLOT_TYPE = pl.Struct(
-    {
-        "start": pl.Int64,
-        "end": pl.Int64,
-        "original": pl.String,
-        "choices": pl.List(pl.String),
-        "choice": pl.Int64,
-        "ghosts": pl.List(pl.Int64),
-        "unit": pl.String,
-        "surprisals": pl.List(pl.Float64),
-    }
-)
-_SCHEMA = pl.Schema(
-    {
-        "record": pl.String,
-        "released": pl.String,
-        "ids": pl.List(pl.String),
-        "rows": pl.List(pl.Int64),
-        "slots": pl.List(_SLOT_TYPE),
-        "salt": pl.String,
-    }
-)
+_SLOT_TYPE = pl.Struct([
+    pl.Field("start", pl.Int64),
+    pl.Field("end", pl.Int64),
+    pl.Field("original", pl.String),
+    pl.Field("choices", pl.List(pl.String)),
+    pl.Field("choice", pl.Int64),
+    pl.Field("ghosts", pl.List(pl.Int64)),
+    pl.Field("unit", pl.String),
+    pl.Field("surprisals", pl.List(pl.Float64)),
+])
+_SCHEMA = pl.Schema([
+    ("record", pl.String()),
+    ("released", pl.String()),
+    ("ids", pl.List(pl.String)),
+    ("rows", pl.List(pl.Int64)),
+    ("slots", pl.List(_SLOT_TYPE)),
+    ("salt", pl.String()),
+])
 
 
 def _row(record: MarkedRecord, *, rows: bool = True) -> dict[str, Any]:

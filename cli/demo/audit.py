@@ -164,4 +164,3 @@ def _exhibits(folder: Path) -> list[Exhibit]:
         Exhibit(name=name, sha256=sha256_of_file(folder / name), description=text)
         for name, text in described.items()
     ]
-

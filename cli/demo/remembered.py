@@ -52,7 +52,9 @@ class RememberedSuspect:
             self._cache.mkdir(parents=True, exist_ok=True)
             staged = path.with_suffix(".partial")
             with staged.open("wb") as file:
-                np.savez(file, values=np.concatenate(scores), sizes=[score.size for score in scores])
+                np.savez(
+                    file, values=np.concatenate(scores), sizes=[score.size for score in scores]
+                )
             staged.rename(path)
         kept = np.load(path, allow_pickle=False)
         return np.split(kept["values"], np.cumsum(kept["sizes"])[:-1])

@@ -11,7 +11,7 @@ import random
 import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -61,8 +61,8 @@ class Plan:
     world_records: int = 700
     longest: int = 1_500
     vocabulary: int = 4_096
-    size: ModelSize = ModelSize()
-    recipe: Recipe = Recipe()
+    size: ModelSize = field(default_factory=ModelSize)
+    recipe: Recipe = field(default_factory=Recipe)
     window: int = 256
     order_window: int = 64
     order_sequences: int = 4_000
@@ -178,7 +178,9 @@ class _Workshop:
         }
         made["base"] = self._trained("base", self._ordered, 4)
         other = self._other
-        made["derivative"] = self._trained("derivative", other[: self._plan.other_sequences], 5, made["base"])
+        made["derivative"] = self._trained(
+            "derivative", other[: self._plan.other_sequences], 5, made["base"]
+        )
         made["stranger"] = self._trained("stranger", other[self._plan.other_sequences :], 6)
         for name, folder in made.items():
             shutil.copytree(folder, self._out / "models" / name)
@@ -226,7 +228,9 @@ class _Workshop:
         recipe = Recipe(**{**asdict(self._plan.recipe), "seed": seed})
         made_of = {
             "sequences": hashlib.sha256(repr(sequences).encode()).hexdigest(),
-            "tokenizer": hashlib.sha256(self._tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
+            "tokenizer": hashlib.sha256(
+                self._tokenizer.backend_tokenizer.to_str().encode()
+            ).hexdigest(),
             "size": asdict(self._plan.size),
             "recipe": asdict(recipe),
             "start": start_from.name if start_from else "",

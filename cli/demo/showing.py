@@ -1,6 +1,6 @@
 """What the demo shows in the terminal: progress while it works, a table when it is done."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,12 +26,14 @@ class _Shown:
 
     def training(self, model: str, total_tokens: int) -> Callable[[int], None]:
         """A bar for one model's training."""
-        task = self._display.add_task(f"training {model} ({total_tokens / 1e6:.1f} M tokens)", total=total_tokens)
+        task = self._display.add_task(
+            f"training {model} ({total_tokens / 1e6:.1f} M tokens)", total=total_tokens
+        )
         return lambda done: self._display.update(task, completed=done)
 
 
 @contextmanager
-def training_progress() -> Iterator[_Shown]:
+def training_progress() -> Generator[_Shown]:
     """Progress on standard error."""
     columns = (
         TextColumn("{task.description:<34}"),

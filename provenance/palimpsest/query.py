@@ -11,7 +11,7 @@ from ...stats import Alternative, Finding, SpearmanMethod, Trend, spearman_test
 from ..suspect import Suspect
 from .transcript import Transcript
 
-__all__ = ["QueryStatistic", "mean_logprobs", "query_test", "order_test"]
+__all__ = ["QueryStatistic", "mean_logprobs", "order_test", "query_test"]
 
 _ORDER_ASSUMPTION = (
     "The training order was drawn at random, and the suspect, if innocent, was made without it: it "
@@ -115,7 +115,12 @@ def order_test(
     figure = finding.figure
     if isinstance(figure, Trend):
         figure = Trend(
-            x_label="Training step", y_label=label, x=figure.x, y=figure.y, low=figure.low, high=figure.high
+            x_label="Training step",
+            y_label=label,
+            x=figure.x,
+            y=figure.y,
+            low=figure.low,
+            high=figure.high,
         )
     return finding.about(
         name=f"palimpsest query ({chosen})",

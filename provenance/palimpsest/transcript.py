@@ -63,6 +63,7 @@ class Transcript:
         """
         frame = _read_frame(path)
         steps = _steps(frame, path)
+        sequences: Sequence[str | tuple[int, ...]]
         if "tokens" in frame.columns:
             sequences = _tokens(frame, path)
         elif frame.schema.get("text") == pl.String:
@@ -84,7 +85,7 @@ class Transcript:
             steps: Training step of each sequence.
             tokens: Token ids of each sequence.
         """
-        schema = {"step": pl.Int64, "tokens": pl.List(pl.Int64)}
+        schema = pl.Schema([("step", pl.Int64()), ("tokens", pl.List(pl.Int64))])
         rows = {"step": list(steps), "tokens": [list(ids) for ids in tokens]}
         pl.DataFrame(rows, schema=schema).write_parquet(path)
 
@@ -115,7 +116,11 @@ def _steps(frame: pl.DataFrame, path: Path) -> NDArray[np.int64]:
 
 def _tokens(frame: pl.DataFrame, path: Path) -> list[tuple[int, ...]]:
     dtype = frame.schema["tokens"]
-    if not (isinstance(dtype, pl.List) and dtype.inner is not None and pl.Series(dtype=dtype.inner).dtype.is_integer()):
+    if not (
+        isinstance(dtype, pl.List)
+        and dtype.inner is not None
+        and pl.Series(dtype=dtype.inner).dtype.is_integer()
+    ):
         raise InvalidInput(f"{path}: column 'tokens': expected lists of integers, got {dtype}")
     _refuse_missing(frame["tokens"], path)
     sequences = [tuple(ids) for ids in frame["tokens"].to_list()]

@@ -69,16 +69,16 @@ def align_slots(
             local = [next(pieces) for _ in variants]
             place = _meet(tokens, first, local)
             if place is None:
-                whole = _tokenise(tokenizer, [text[: slot.start] + choice for choice in slot.choices])
+                whole = _tokenise(
+                    tokenizer, [text[: slot.start] + choice for choice in slot.choices]
+                )
                 place = _split(tokens, 0, whole)
             aligned.append(place if start_token is None else _shifted(place))
         result.append((tokens if start_token is None else [start_token, *tokens], aligned))
     return result
 
 
-def _plan(
-    text: str, offsets: Sequence[tuple[int, int]], slot: ChoiceSlot
-) -> tuple[int, list[str]]:
+def _plan(text: str, offsets: Sequence[tuple[int, int]], slot: ChoiceSlot) -> tuple[int, list[str]]:
     """The token to tokenise from, and the local text of each choice."""
     low, high = 0, len(offsets)
     limit = max(slot.start - _LOCAL_CHARACTERS, 0)

@@ -137,7 +137,9 @@ class TransformersSuspect:
             targets = torch.tensor([token for w in batch for token in w[2][1:]])
             logprobs = self._gather(hidden, lines, columns, targets)
             for (index, begin, window), part in zip(
-                batch, np.split(logprobs, np.cumsum([len(w[2]) - 1 for w in batch])[:-1]), strict=True
+                batch,
+                np.split(logprobs, np.cumsum([len(w[2]) - 1 for w in batch])[:-1]),
+                strict=True,
             ):
                 # A later window knows less of the past of its first half: keep the earlier scores.
                 fresh = 0 if begin == 0 else self.context // 2 - 1
@@ -158,10 +160,16 @@ class TransformersSuspect:
         rows = [row for index, text in enumerate(aligned) for row in self._packed(index, *text)]
         for batch in _batches(rows, lambda row: row.length):
             hidden = self._packed_hidden_states(batch)
-            lines, columns, targets, owners = [], [], [], []
+            lines: list[int] = []
+            columns: list[int] = []
+            targets: list[int] = []
+            owners: list[tuple[int, int, int, int]] = []
             for line, row in enumerate(batch):
                 for branch in row.branches:
-                    before = [branch.context - 1, *range(branch.first, branch.first + len(branch.tokens) - 1)]
+                    before = [
+                        branch.context - 1,
+                        *range(branch.first, branch.first + len(branch.tokens) - 1),
+                    ]
                     lines += [line] * len(branch.tokens)
                     columns += before
                     targets += branch.tokens
@@ -170,14 +178,18 @@ class TransformersSuspect:
                 hidden, torch.tensor(lines), torch.tensor(columns), torch.tensor(targets)
             )
             ends = np.cumsum([owner[3] for owner in owners])
-            for (text, slot, choice, _), part in zip(owners, np.split(logprobs, ends[:-1]), strict=True):
+            for (text, slot, choice, _), part in zip(
+                owners, np.split(logprobs, ends[:-1]), strict=True
+            ):
                 scores[text][slot][choice] = part.sum()
         return scores
 
     def _token_ids(self, sequence: str | Sequence[int]) -> list[int]:
         if not isinstance(sequence, str):
             return list(sequence)
-        ids: list[int] = self._tokenizer(sequence, add_special_tokens=False, verbose=False)["input_ids"]
+        ids: list[int] = self._tokenizer(sequence, add_special_tokens=False, verbose=False)[
+            "input_ids"
+        ]
         return ids if self._start is None else [self._start, *ids]
 
     def _packed(
@@ -249,7 +261,7 @@ class TransformersSuspect:
     def _gather(
         self, hidden: Tensor, lines: Tensor, columns: Tensor, targets: Tensor
     ) -> NDArray[np.float64]:
-        """log p of each target at its position, the output layer applied chunk by chunk."""
+        """Log p of each target at its position, the output layer applied chunk by chunk."""
         head = self._model.get_output_embeddings()
         vocabulary = head.weight.shape[0]
         parts = [np.empty(0)]
@@ -310,7 +322,8 @@ def _refuse_unsafe(folder: Path) -> None:
             "ask for safetensors weights, or convert them on a machine you can lose",
         )
     raise InvalidInput(
-        f"{folder}: no weights (*.safetensors) in this folder", "copy the weights beside config.json"
+        f"{folder}: no weights (*.safetensors) in this folder",
+        "copy the weights beside config.json",
     )
 
 

@@ -27,9 +27,11 @@ def open_suspect(name: str, *, device: str = "auto") -> Suspect:
             f"{name}: this version reaches models by their weights only",
             "give a folder with safetensors weights, or owner/model on the Hugging Face hub",
         )
-    from .local import TransformersSuspect  # noqa: PLC0415  (imports torch)
+    from .local import TransformersSuspect
 
     path = Path(name)
     if not path.exists() and (name.count("/") != 1 or name.startswith(("/", ".", "~"))):
-        raise InvalidInput(f"{name}: no such folder", "give a model folder, or owner/model on the hub")
+        raise InvalidInput(
+            f"{name}: no such folder", "give a model folder, or owner/model on the hub"
+        )
     return TransformersSuspect.open(name, device=device)

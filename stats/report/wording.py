@@ -1,36 +1,20 @@
 """Numbers and hostile text, made fit to be read. Rounding never favours the claim."""
 
 import math
-import unicodedata
 
+from ...display import visible
 from ..findings import Effect, format_p
 
 __all__ = ["MINUS", "decimal", "e_text", "effect_text", "grouped", "odds_text", "p_text", "visible"]
 
 MINUS = "\N{MINUS SIGN}"
 
-# Controls, formats (bidi, zero width), lone surrogates, private use, unassigned, line separators.
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _ODDS_BELOW_LOG10_P = -2.0
 _NAMED_POWERS = ((12, "trillion"), (9, "billion"), (6, "million"))
 _LARGEST_NAMED_LOG10 = 15.0
 _MOST_PLACES = 30
 _LARGEST_PLAIN_LOG10_E = 6.0  # the last band begins here; more digits would say nothing
-
-
-def visible(text: str) -> str:
-    """`text` with every character that shows nothing, or reorders others, as `<U+202E>`.
-
-    Args:
-        text: Any string, also one with lone surrogates.
-
-    Returns:
-        Printable text, encodable as UTF-8.
-    """
-    return "".join(
-        f"<U+{ord(c):04X}>" if unicodedata.category(c) in _INVISIBLE else c for c in text
-    )
 
 
 def p_text(log10_p: float) -> str:

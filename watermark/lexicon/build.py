@@ -47,9 +47,9 @@ class _Demand:
 
 
 _DEMANDS = {
-    Tier.STRICT: _Demand(pos=0.9, sense=0.8, substitute=0.5),
-    Tier.STANDARD: _Demand(pos=0.8, sense=0.6, substitute=0.4),
-    Tier.BROAD: _Demand(pos=0.7, sense=0.5, substitute=0.4),
+    Tier.STRICT: _Demand(pos=0.9, sense=0.8, substitute=0.3),
+    Tier.STANDARD: _Demand(pos=0.8, sense=0.6, substitute=0.3),
+    Tier.BROAD: _Demand(pos=0.7, sense=0.5, substitute=0.3),
 }
 
 _UNSEEN = 0.5

@@ -48,6 +48,7 @@ adherence adhesion
 admission admittance
 admit acknowledge
 admittedly avowedly
+ado bustle
 adoption acceptance acceptation espousal
 adult grownup
 adventure escapade
@@ -163,6 +164,7 @@ comprehend apprehend
 conceive conceptualise conceptualize gestate
 concerted conjunct conjunctive
 conclusion decision
+confess fink
 confidence assurance
 confirm affirm corroborate substantiate
 confirmation substantiation verification
@@ -206,6 +208,7 @@ dawn aurora
 deal trade
 dealer trader
 debatable disputable
+deceit fraudulence
 decide adjudicate
 decision conclusion
 decisively resolutely
@@ -238,6 +241,7 @@ devoid destitute
 dictatorship authoritarianism totalitarianism
 die expire
 digging delving
+dingy raunchy
 dire dreaded
 director manager
 disability disablement
@@ -268,18 +272,20 @@ dogged dour
 dose dosage
 downright outright
 downstream downriver
+drill bore
 dub nickname
 dubbed nicknamed
 duly punctually
 earnest solemn
 earth globe
-edgy restive uptight
+edgy nervy restive uptight
 education pedagogy
 educator pedagogue
 effect consequence upshot
 efficiently expeditiously
 effort endeavor endeavour
 elementary uncomplicated unproblematic
+elicit kindle
 elimination riddance
 eloquent facile
 embarrassing unenviable
@@ -330,6 +336,7 @@ faithfully dependably
 falter waver
 famous celebrated noted
 fanciful notional
+fanfare ostentation
 farce travesty
 farmer granger husbandman
 fascinating gripping
@@ -343,7 +350,9 @@ final concluding
 finale coda
 finally eventually
 finding determination
+finish complete
 firmly unwaveringly
+flashy sporty
 flowering inflorescence
 fluffy flossy
 fond affectionate
@@ -400,6 +409,7 @@ hassle harry
 haughty swaggering
 headstrong froward
 hefty brawny
+hell inferno
 hello howdy
 helper benefactor
 hen biddy
@@ -422,6 +432,7 @@ idiot changeling cretin
 illogical disjointed garbled
 immerse plunge
 imp pixie
+impassioned torrid
 imperative instant
 impetus impulsion
 imply connote
@@ -435,7 +446,7 @@ incomprehensible inexplicable
 incredible improbable
 incredibly implausibly improbably
 individually severally
-inexorable intransigent
+inexorable adamantine intransigent
 infant babe
 infidelity unfaithfulness
 infinite endless
@@ -516,7 +527,7 @@ minister curate parson pastor rector
 miscellaneous assorted
 mixed assorted miscellaneous
 mobile nomadic roving wandering
-moderately passably
+moderately middling passably
 modernize overhaul
 mood temper
 motivate incite
@@ -526,6 +537,7 @@ mundane quotidian unremarkable
 murderer liquidator
 muscle musculus
 musician instrumentalist
+mutter maunder
 mysterious cryptic inscrutable mystifying
 narrative tale
 nation commonwealth
@@ -550,6 +562,7 @@ obstructive hindering
 occasion juncture
 offspring progeny
 omen prognostic prognostication
+ominous forbidding
 opinion persuasion sentiment
 opponent antagonist opposer resister
 oppressive tyrannical
@@ -617,6 +630,7 @@ prowess artistry
 public populace
 publish print
 publishing printing
+puke stinker
 purposely advisedly
 quash subjugate
 query question
@@ -696,6 +710,7 @@ savvy apprehend
 scoff gibe
 scrawny boney
 secure procure
+sentimental drippy
 separately severally
 separator extractor
 servant retainer
@@ -710,6 +725,7 @@ silent soundless
 silliness giddiness
 simultaneous coincident coinciding
 single individual
+sinister forbidding
 skill acquirement
 skip jump
 slavery bondage
@@ -725,6 +741,7 @@ soul psyche
 sparsity sparseness
 speaker talker
 spectator looker watcher
+specter spook
 speculation conjecture
 spite malice
 splatter dabble
@@ -762,6 +779,7 @@ symmetrical harmonious
 tale fable narration
 talent endowment
 tangential digressive
+tanker oiler
 team squad
 tear rupture
 technology engineering
@@ -792,7 +810,7 @@ tiny bantam petite
 tiresome deadening
 titled highborn
 toilet lav lavatory privy
-tolerate brook
+tolerate abide brook
 tongue clapper
 topic theme
 trademark earmark hallmark
@@ -800,6 +818,7 @@ trader monger
 transmission transmittal transmitting
 transparent pellucid
 triangle trigon trilateral
+trickery shenanigan
 trooper cavalryman
 tube tubing
 tumble topple
@@ -836,12 +855,14 @@ vendor marketer trafficker
 vengeance payback
 verifiable falsifiable
 verification substantiation
+veritable unquestionable
 viable executable practicable
 vibration quivering
 vicious barbarous
 viewer looker spectator watcher
 vigilant wakeful
 vigorously smartly
+vile queasy
 visual ocular optic optical
 vomiting emesis
 wage earnings remuneration salary
@@ -851,9 +872,10 @@ weakness failing
 wealth riches
 weird eldritch unearthly
 wickedly evilly
+wile shenanigan
 wine vino
 witch enchantress
-wizard virtuoso
+wizard virtuoso whiz
 wonderful terrific tremendous
 wonderfully terrifically
 workable executable
