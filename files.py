@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from .errors import InvalidInput
 __all__ = ["canonical_json", "new_file", "new_folder", "read_json", "sha256_of_file"]
 
 _CHUNK = 1 << 20
+_STAGED = ".bookplate-"  # start of the names of unfinished files
 
 
 def sha256_of_file(path: Path) -> str:
@@ -55,60 +56,112 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     return data
 
 
-def _refuse_existing(path: Path) -> None:
-    if path.exists() or path.is_symlink():
-        raise InvalidInput(f"{path}: already exists", "choose another name, or move it away first")
-
-
-def _parent_of(path: Path) -> Path:
-    parent = path.resolve().parent
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInput(f"{parent}: cannot be made: {error.strerror}") from error
-    return parent
-
-
 @contextmanager
-def new_file(path: Path) -> Generator[Path]:
+def new_file(path: Path, *, private: bool = False) -> Generator[Path]:
     """A temporary path beside `path`, renamed to `path` if the block ends well, else removed.
 
+    Args:
+        path: File to make; folders that it needs are made, and go again if the block fails.
+        private: Whether only its owner may read the file (mode 0600); else the umask decides.
+
+    Yields:
+        Where to write; this file has mode 0600 from the start.
+
     Raises:
-        InvalidInput: If `path` exists already; nothing is ever overwritten.
+        InvalidInput: If `path` exists already, as nothing is ever overwritten, or cannot be made.
     """
     _refuse_existing(path)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{path.name}.", suffix=path.suffix, dir=_parent_of(path)
-    )
-    os.close(handle)
-    staged = Path(name)
-    try:
-        yield staged
-        # A hard link, unlike a rename, fails if somebody made `path` meanwhile.
+    with _parent_of(path) as parent:
+        with _cannot_be_written(path):
+            handle, name = tempfile.mkstemp(prefix=_STAGED, dir=parent)
+        os.close(handle)
+        staged = Path(name)
         try:
-            os.link(staged, path)
-        except FileExistsError:
-            _refuse_existing(path)
-    finally:
-        staged.unlink(missing_ok=True)
+            yield staged
+            staged.chmod(0o600 if private else 0o666 & ~_umask())
+            with _cannot_be_written(path):
+                _rename_new(staged, path)
+        finally:
+            staged.unlink(missing_ok=True)
 
 
 @contextmanager
 def new_folder(path: Path) -> Generator[Path]:
     """A temporary folder beside `path`, renamed to `path` if the block ends well, else removed.
 
+    Args:
+        path: Folder to make; folders that it needs are made, and go again if the block fails.
+
+    Yields:
+        Where to write.
+
     Raises:
-        InvalidInput: If `path` exists already; nothing is ever overwritten.
+        InvalidInput: If `path` exists already, as nothing is ever overwritten, or cannot be made.
     """
     _refuse_existing(path)
-    staged = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=_parent_of(path)))
+    with _parent_of(path) as parent:
+        with _cannot_be_written(path):
+            staged = Path(tempfile.mkdtemp(prefix=_STAGED, dir=parent))
+        try:
+            yield staged
+            staged.chmod(0o777 & ~_umask())
+            _refuse_existing(path)
+            with _cannot_be_written(path):
+                staged.rename(path)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+
+
+def _refuse_existing(path: Path) -> None:
+    with _cannot_be_written(path):
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+    raise _exists(path)
+
+
+def _exists(path: Path) -> InvalidInput:
+    return InvalidInput(f"{path}: already exists", "choose another name, or move it away first")
+
+
+@contextmanager
+def _cannot_be_written(path: Path) -> Generator[None]:
     try:
-        yield staged
-        staged.chmod(0o777 & ~_umask())
-        _refuse_existing(path)
-        staged.rename(path)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+        yield
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _parent_of(path: Path) -> Generator[Path]:
+    """The folder of `path`, made if need be; what was made goes again if the block fails."""
+    parent = path.parent
+    missing: list[Path] = []
+    try:
+        with _cannot_be_written(parent):
+            missing += [folder for folder in (parent, *parent.parents) if not folder.exists()]
+            parent.mkdir(parents=True, exist_ok=True)
+        yield parent
+    except BaseException:
+        for folder in missing:
+            with suppress(OSError):  # never made, or somebody put something in
+                folder.rmdir()
+        raise
+
+
+def _rename_new(staged: Path, path: Path) -> None:
+    """Rename a file; unlike `os.replace`, never over a file that somebody made meanwhile."""
+    try:
+        os.link(staged, path)
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError:  # a file system without hard links: take the name, then fill it
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            raise _exists(path) from None
+        staged.replace(path)
 
 
 def _umask() -> int:

@@ -1,6 +1,8 @@
 """Refusals shared by the tests: one clear error naming the argument and the first offending index."""
 
 from collections.abc import Sequence
+from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,28 +10,24 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InvalidInput
 
 MAX_SEED = 2**64 - 1
+MAX_MAGNITUDE = 1e300  # below it a mean, a difference and an interval cannot overflow
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 def finite_vector(name: str, data: ArrayLike) -> NDArray[np.float64]:
     """`data` as a float64 vector.
 
     Raises:
-        InvalidInput: If it is not numeric, not one-dimensional, or holds NaN or infinity.
+        InvalidInput: If it is not numeric, not one-dimensional, or holds NaN, infinity or a number
+            beyond 1e300.
     """
-    try:
-        vector = np.asarray(data, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(
-            f"{name}: expected numbers, got {type(data).__name__} ({error})"
-        ) from error
+    vector = _floats(name, data)
     if vector.ndim != 1:
         raise InvalidInput(f"{name}: expected one dimension, got shape {vector.shape}")
-    bad = np.flatnonzero(~np.isfinite(vector))
-    if bad.size:
-        raise InvalidInput(
-            f"{name}: value {vector[bad[0]]} at index {bad[0]} is not finite",
-            "leave out units without a score before the test, by a rule that does not look at the outcome",
-        )
+    bad = _first_bad(vector)
+    if bad is not None:
+        raise _not_a_score(name, vector[bad], bad)
     return np.ascontiguousarray(vector)
 
 
@@ -39,28 +37,59 @@ def ragged(name: str, data: Sequence[ArrayLike]) -> tuple[NDArray[np.float64], N
     Raises:
         InvalidInput: If a unit is no finite vector or has fewer than two choices, or none is given.
     """
-    if len(data) == 0:
-        raise InvalidInput(f"{name}: expected at least one unit, got none")
-    vectors = [finite_vector(f"{name}[{u}]", unit) for u, unit in enumerate(data)]
-    sizes = np.array([vector.size for vector in vectors], dtype=np.int64)
-    lonely = np.flatnonzero(sizes < 2)
-    if lonely.size:
+    try:
+        n_units = len(data)
+    except TypeError as error:
         raise InvalidInput(
-            f"{name}[{lonely[0]}]: expected at least two choices, got {sizes[lonely[0]]}",
-            "a unit with one choice says nothing: leave it out",
+            f"{name}: expected one vector per unit, got {type(data).__name__}"
+        ) from error
+    if n_units == 0:
+        raise InvalidInput(f"{name}: expected at least one unit, got none")
+    vectors = [_floats(f"{name}[{u}]", unit) for u, unit in enumerate(data)]
+    for u, vector in enumerate(vectors):
+        if vector.ndim != 1:
+            raise InvalidInput(f"{name}[{u}]: expected one dimension, got shape {vector.shape}")
+        if vector.size < 2:
+            raise InvalidInput(
+                f"{name}[{u}]: expected at least two choices, got {vector.size}",
+                "a unit with one choice says nothing: leave it out",
+            )
+    starts = np.zeros(n_units + 1, dtype=np.int64)
+    np.cumsum([vector.size for vector in vectors], out=starts[1:])
+    values = np.concatenate(vectors)
+    bad = _first_bad(values)
+    if bad is not None:
+        u = int(np.searchsorted(starts, bad, side="right")) - 1
+        raise _not_a_score(f"{name}[{u}]", values[bad], bad - int(starts[u]))
+    return values, starts
+
+
+def table(name: str, data: ArrayLike) -> NDArray[np.float64]:
+    """`data` as a float64 table of shape (N, M + 1) with N >= 1 and M >= 1.
+
+    Raises:
+        InvalidInput: If it is not numeric, of another shape, or holds NaN, infinity or a number
+            beyond 1e300.
+    """
+    rows = _floats(name, data)
+    if rows.ndim != 2 or rows.shape[0] < 1 or rows.shape[1] < 2:
+        raise InvalidInput(
+            f"{name}: expected shape (N, M + 1) with N >= 1 and M >= 1, got {rows.shape}"
         )
-    starts = np.zeros(sizes.size + 1, dtype=np.int64)
-    np.cumsum(sizes, out=starts[1:])
-    return np.concatenate(vectors), starts
+    bad = _first_bad(rows.ravel())
+    if bad is not None:
+        row, column = divmod(bad, rows.shape[1])
+        raise _not_a_score(f"{name}[{row}]", rows[row, column], column)
+    return rows
 
 
 def seed_of(seed: int) -> np.uint64:
     """`seed` as 64 bits.
 
     Raises:
-        InvalidInput: If it is no integer in [0, 2**64).
+        InvalidInput: If it is no integer in [0, 2**64); a truth value is none.
     """
-    if not isinstance(seed, int | np.integer) or not 0 <= int(seed) <= MAX_SEED:
+    if not _is_integer(seed) or not 0 <= int(seed) <= MAX_SEED:
         raise InvalidInput(f"seed: expected an integer in [0, 2**64), got {seed!r}")
     return np.uint64(seed)
 
@@ -71,6 +100,51 @@ def positive_count(name: str, count: int) -> int:
     Raises:
         InvalidInput: If it is not a positive integer.
     """
-    if not isinstance(count, int | np.integer) or count < 1:
+    if not _is_integer(count) or count < 1:
         raise InvalidInput(f"{name}: expected a positive integer, got {count!r}")
     return int(count)
+
+
+def one_of(name: str, kind: type[_Choice], value: _Choice) -> _Choice:
+    """The member of a closed choice, also where its plain string was given.
+
+    Raises:
+        InvalidInput: If there is no such member. (A misspelt direction must never select another.)
+    """
+    try:
+        return kind(value)
+    except ValueError as error:
+        allowed = ", ".join(repr(member.value) for member in kind)
+        raise InvalidInput(f"{name}: expected one of {allowed}, got {value!r}") from error
+
+
+def _floats(name: str, data: ArrayLike) -> NDArray[np.float64]:
+    if isinstance(data, np.ndarray) and data.dtype == np.float64:
+        return data
+    try:
+        array = np.asarray(data)
+        if array.dtype.kind not in "biufO":  # complex, text and dates would convert in silence
+            raise TypeError(f"dtype {array.dtype}")
+        return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidInput(
+            f"{name}: expected numbers, got {type(data).__name__} ({error})"
+        ) from error
+
+
+def _first_bad(vector: NDArray[np.float64]) -> int | None:
+    bad = ~(np.abs(vector) <= MAX_MAGNITUDE)  # NaN compares false
+    return int(bad.argmax()) if bad.any() else None
+
+
+def _not_a_score(name: str, value: float, index: int) -> InvalidInput:
+    if np.isfinite(value):
+        return InvalidInput(f"{name}: value {value} at index {index} is beyond 1e300")
+    return InvalidInput(
+        f"{name}: value {value} at index {index} is not finite",
+        "leave out units without a score before the test, by a rule that does not look at the outcome",
+    )
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -5,7 +5,7 @@ independent of the other units', because a key the scored model never saw drew i
 assumed about the model, the text or the distribution of the scores.
 
 Notation: unit u has choices i = 1..k_u with scores s_ui; c_u is the released one; a_u its weight;
-x_ui = a_u (s_ui - mean_i s_ui); T = sum_u x_{u c_u}.
+x_ui = a_u (s_ui - mean_i s_ui); T = sum_u x_{u c_u}, and t the observed value of T.
 """
 
 import math
@@ -15,16 +15,19 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 from ..errors import InvalidInput
 from . import kernels, tails
-from .checks import finite_vector, positive_count, ragged, seed_of
+from .checks import finite_vector, one_of, positive_count, ragged, seed_of, table
 from .findings import Alternative, Effect, Finding, NullHistogram, Statistic, Validity
+from .projection import power_of_two, residual
 
 __all__ = ["ChoiceMethod", "choice_test", "ghost_test"]
 
 _MAX_ENUMERATED = 2**17
 _HISTOGRAM_BINS = 61
+_RELATIVE_TIE = 1e-12
 
 
 class ChoiceMethod(StrEnum):
@@ -37,12 +40,26 @@ class ChoiceMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Centred:
-    """Weighted, centred scores: unit u owns `values[starts[u]:starts[u + 1]]`, which sum to 0."""
+    """Weighted, centred scores: unit u owns `values[starts[u]:starts[u + 1]]`, which sum to 0.
+
+    Values and weights are scaled by powers of two, which rounds nothing, so that neither 1e300 nor
+    1e-300 is lost when squared.
+
+    Attributes:
+        values: x, up to the scale; the largest magnitude lies in [1/2, 1), or all are 0.
+        starts: See above.
+        chosen: c, the index of the released choice of each unit.
+        weights: a, up to a scale.
+        exponent: values * 2**exponent / weights is in the unit of the scores.
+        after: What was regressed out, for people; empty if nothing was.
+    """
 
     values: NDArray[np.float64]
     starts: NDArray[np.int64]
     chosen: NDArray[np.int64]
     weights: NDArray[np.float64]
+    exponent: int
+    after: str
 
     @property
     def n_units(self) -> int:
@@ -53,9 +70,15 @@ class _Centred:
         return float(np.log2(np.diff(self.starts)).sum())
 
     def null_deviation(self) -> float:
-        """Standard deviation of T under the null hypothesis; exact, as the draws are uniform."""
+        """Standard deviation of T under the null hypothesis; no estimate, as the draws are uniform."""
         per_unit = np.add.reduceat(self.values**2, self.starts[:-1]) / np.diff(self.starts)
         return math.sqrt(float(per_unit.sum()))
+
+    def n_tied(self) -> int:
+        """Units whose choices all have one score; T does not depend on what was drawn there."""
+        return int(
+            np.count_nonzero(np.maximum.reduceat(np.abs(self.values), self.starts[:-1]) == 0)
+        )
 
 
 def choice_test(
@@ -71,16 +94,18 @@ def choice_test(
 ) -> Finding:
     r"""Test whether released choices score higher (or lower) than a uniform draw would.
 
-    The p-value is P(T >= t) when every unit's choice is redrawn uniformly; with two choices these
-    are sign flips. It is exact by enumeration where that is feasible, otherwise Monte Carlo,
-    (1 + b) / (1 + B). Where no draw reaches t (b = 0), the Chernoff bound on the same tail
-    probability (never above Hoeffding's) replaces the floor 1 / (1 + B) if it is smaller, and
-    `method` says so.
+    The p-value is P(T >= t), or P(T <= t) for LESS, when every unit's choice is redrawn uniformly;
+    with two choices these are sign flips. It is exact by enumeration where that is feasible,
+    otherwise Monte Carlo, (1 + b) / (1 + B), b the number of draws that reach t. Where none does,
+    the Chernoff bound on the same tail probability (never above Hoeffding's) replaces the floor
+    1 / (1 + B) if it is smaller, and `method` says so. Sums closer than 1e-10 of sum |x| count as
+    ties, and ties count against the claim.
 
     References are scores of the same choices by models that never saw the release. Their weighted
     centred scores are regressed out of x by least squares. The fit uses all choices of each unit
     alike and never which one was released, so the p-value keeps its meaning; what it removes is
-    the part of the scores that any model shares.
+    the part of the scores that is linear in the references'. A reference that did see the release
+    keeps the p-value valid but hides the effect.
 
     Args:
         values: Per unit u the scores of all its choices, shape (k_u,), k_u >= 2; larger means more
@@ -94,8 +119,9 @@ def choice_test(
         n_resamples: Number B of Monte-Carlo draws.
 
     Returns:
-        A finding whose statistic is z = T / sd(T under the null), whose effect is the weighted mean
-        advantage of the released choice over its unit's average, in the unit of `values`.
+        A finding whose statistic is z = T / sd(T under the null), negative where the released choices
+        score lower, and whose effect is the weighted mean advantage of the released choice over its
+        unit's average, T / sum_u a_u, in the unit of `values`.
 
     Raises:
         InvalidInput: If an argument is malformed; the message names it and the index.
@@ -104,40 +130,46 @@ def choice_test(
     # does (b = 0 rejects either way), which happens with probability <= alpha (Phipson & Smyth
     # 2010). For alpha < 1/(1+B) it rejects only if the bound, never below the true tail probability
     # of the observed t, is <= alpha, which again happens with probability <= alpha.
-    centred = _centre(values, chosen, references, weights, alternative)
+    alternative = one_of("alternative", Alternative, alternative)
+    method = one_of("method", ChoiceMethod, method)
+    if alternative is Alternative.TWO_SIDED:
+        raise InvalidInput(
+            "alternative: choose GREATER or LESS; a mark is looked for in one direction"
+        )
+    centred = _centre(values, chosen, references, weights)
     key = seed_of(seed)
     n_resamples = positive_count("n_resamples", n_resamples)
-    if centred.null_deviation() == 0:
-        return _tied(centred, alternative, seed)
     exact = _enumerates(centred, method)
+    deviation = centred.null_deviation()
+    if deviation == 0:
+        return _tied(centred, alternative)
+    sign = -1.0 if alternative is Alternative.LESS else 1.0
+    towards = sign * centred.values  # large sums of these speak for the alternative
     if exact:
         n_outcomes = round(2**centred.log2_outcomes)
-        null = kernels.all_choice_sums(centred.values, centred.starts, n_outcomes)
+        null = kernels.all_choice_sums(towards, centred.starts, n_outcomes)
     else:
-        null = kernels.drawn_choice_sums(centred.values, centred.starts, key, n_resamples)
-    observed = kernels.choice_sum(centred.values, centred.starts, centred.chosen)
-    exceeding = tails.count_exceeding(null, observed, float(np.abs(centred.values).sum()))
+        null = kernels.drawn_choice_sums(towards, centred.starts, key, n_resamples)
+    observed = kernels.choice_sum(towards, centred.starts, centred.chosen)
+    exceeding = tails.count_exceeding(null, observed, float(np.abs(towards).sum()))
     if exact:
-        log10_p, how = math.log10(exceeding) - math.log10(null.size), "exact"
+        log10_p, how = math.log10(exceeding / null.size), "exact"
     else:
-        log10_p, how = (
-            tails.monte_carlo_log10_p(exceeding, n_resamples),
-            f"monte-carlo B={n_resamples}",
-        )
-        bound = tails.chernoff_log10_p(centred.values, centred.starts, observed)
-        if exceeding == 0 and bound < log10_p:
-            log10_p, how = (
-                bound,
-                f"chernoff-bound, as none of B={n_resamples} draws reached the value",
-            )
+        log10_p = tails.monte_carlo_log10_p(exceeding, n_resamples)
+        how = f"monte-carlo B={n_resamples}"
+        if exceeding == 0:
+            bound = tails.chernoff_log10_p(towards, centred.starts, observed)
+            if bound < log10_p:
+                log10_p = bound
+                how = f"chernoff-bound, as none of B={n_resamples} draws reached the value"
     return _finding(
         centred,
         alternative,
-        z=observed / centred.null_deviation(),
-        log10_p=min(log10_p, 0.0),
+        z=sign * observed / deviation,
+        log10_p=log10_p,
         method=how,
         seed=None if exact else seed,
-        figure=_histogram(null / centred.null_deviation(), observed / centred.null_deviation()),
+        figure=_histogram(sign * null / deviation, sign * observed / deviation),
     )
 
 
@@ -155,7 +187,8 @@ def ghost_test(
 
     Null hypothesis: within each record the released variant and its M ghosts, all drawn by one
     rule, are exchangeable given the scores; so which of the M + 1 is called released is uniform.
-    That is `choice_test` with M + 1 choices per unit, of which column 0 was released.
+    That is `choice_test` with M + 1 choices per unit, of which column 0 was released; like it, the
+    p-value needs the records' draws to be independent of each other.
 
     Args:
         scores: Score of each variant, shape (N, M + 1), M >= 1; column 0 is the released one.
@@ -172,11 +205,16 @@ def ghost_test(
     Raises:
         InvalidInput: If an argument is malformed.
     """
-    table = _matrix("scores", scores)
-    others = [_matrix(f"references[{r}]", reference) for r, reference in enumerate(references)]
+    rows = table("scores", scores)
+    others = [table(f"references[{r}]", reference) for r, reference in enumerate(references)]
+    for r, other in enumerate(others):
+        if other.shape != rows.shape:
+            raise InvalidInput(
+                f"references[{r}]: expected the shape of scores, {rows.shape}, got {other.shape}"
+            )
     finding = choice_test(
-        list(table),
-        np.zeros(len(table), dtype=np.int64),
+        list(rows),
+        np.zeros(len(rows), dtype=np.int64),
         seed=seed,
         references=[list(other) for other in others],
         weights=weights,
@@ -184,22 +222,18 @@ def ghost_test(
         method=method,
         n_resamples=n_resamples,
     )
+    direction = "lower" if finding.alternative is Alternative.LESS else "higher"
     return finding.about(
         name="ghost test",
-        question="Is the released variant of each record scored higher than its unpublished ghosts?",
-        null="Within each record, released variant and ghosts are exchangeable given the scores.",
+        question=f"Is the released variant of each record scored {direction} than its unpublished ghosts?",
+        null="Within each record, released variant and ghosts are exchangeable given the scores, "
+        "independently of the other records.",
         unit="records",
         assumptions=(
             "Released variant and ghosts were drawn by one rule with a key the model never saw.",
+            "Each record's draw is independent of the other records'.",
         ),
     )
-
-
-def _matrix(name: str, data: ArrayLike) -> NDArray[np.float64]:
-    table = np.asarray(data, dtype=np.float64)
-    if table.ndim != 2 or table.shape[1] < 2:
-        raise InvalidInput(f"{name}: expected shape (N, M + 1) with M >= 1, got {table.shape}")
-    return table
 
 
 def _centre(
@@ -207,17 +241,44 @@ def _centre(
     chosen: ArrayLike,
     references: Sequence[Sequence[ArrayLike]],
     weights: ArrayLike | None,
-    alternative: Alternative,
 ) -> _Centred:
-    """All input errors of `choice_test` are raised in here."""
-    if alternative is Alternative.TWO_SIDED:
-        raise InvalidInput(
-            "alternative: choose GREATER or LESS; a mark is looked for in one direction"
-        )
+    """All errors in the data of `choice_test` are raised in here."""
     flat, starts = ragged("values", values)
     sizes = np.diff(starts)
-    picks = np.asarray(chosen)
-    if picks.shape != sizes.shape or not np.issubdtype(picks.dtype, np.integer):
+    picks = _picks(chosen, sizes)
+    scale = np.ones(sizes.size) if weights is None else finite_vector("weights", weights)
+    if scale.shape != sizes.shape:
+        raise InvalidInput(f"weights: expected shape {sizes.shape}, got {scale.shape}")
+    if (scale <= 0).any():
+        u = int(np.flatnonzero(scale <= 0)[0])
+        raise InvalidInput(f"weights[{u}]: expected a positive weight, got {scale[u]}")
+    scale = np.ldexp(scale, -power_of_two(scale))
+    centred, exponent = _weighted_centred(flat, starts, scale)
+    others = []
+    for r, reference in enumerate(references):
+        other, other_starts = ragged(f"references[{r}]", reference)
+        if not np.array_equal(other_starts, starts):
+            raise InvalidInput(f"references[{r}]: expected the same units and choices as values")
+        others.append(_weighted_centred(other, other_starts, scale)[0])
+    if others:
+        centred = _residuals(centred, np.column_stack(others), starts)
+    rest = power_of_two(centred)
+    return _Centred(
+        values=np.ldexp(centred, -rest),
+        starts=starts,
+        chosen=picks,
+        weights=scale,
+        exponent=exponent + rest,
+        after=f" after {len(others)} reference{'s' * (len(others) > 1)}" if others else "",
+    )
+
+
+def _picks(chosen: ArrayLike, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    try:
+        picks = np.asarray(chosen)
+    except ValueError as error:
+        raise InvalidInput(f"chosen: expected {sizes.size} integers ({error})") from error
+    if picks.shape != sizes.shape or picks.dtype.kind not in "iu":
         raise InvalidInput(
             f"chosen: expected {sizes.size} integers, got shape {picks.shape} of {picks.dtype}"
         )
@@ -225,37 +286,21 @@ def _centre(
     if outside.size:
         u = int(outside[0])
         raise InvalidInput(f"chosen[{u}]: expected an index in [0, {sizes[u]}), got {picks[u]}")
-    scale = np.ones(sizes.size) if weights is None else finite_vector("weights", weights)
-    if scale.shape != sizes.shape:
-        raise InvalidInput(f"weights: expected shape {sizes.shape}, got {scale.shape}")
-    if (scale <= 0).any():
-        u = int(np.flatnonzero(scale <= 0)[0])
-        raise InvalidInput(f"weights[{u}]: expected a positive weight, got {scale[u]}")
-    centred = _weighted_centred(flat, starts, scale)
-    if references:
-        others = []
-        for r, reference in enumerate(references):
-            other, other_starts = ragged(f"references[{r}]", reference)
-            if not np.array_equal(other_starts, starts):
-                raise InvalidInput(
-                    f"references[{r}]: expected the same units and choices as values"
-                )
-            others.append(_weighted_centred(other, other_starts, scale))
-        centred = _residuals(centred, np.column_stack(others), starts)
-    if alternative is Alternative.LESS:
-        centred = -centred
-    return _Centred(centred, starts, picks.astype(np.int64), scale)
+    return picks.astype(np.int64)
 
 
 def _weighted_centred(
     flat: NDArray[np.float64], starts: NDArray[np.int64], scale: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    sizes = np.diff(starts)
-    means = np.add.reduceat(flat, starts[:-1]) / sizes
-    result: NDArray[np.float64] = (flat - np.repeat(means, sizes)) * np.repeat(scale, sizes)
-    # Values equal up to rounding are ties: their difference must not become a signal.
-    result[np.abs(result) <= 1e-12 * np.abs(flat * np.repeat(scale, sizes))] = 0.0
-    return result
+) -> tuple[NDArray[np.float64], int]:
+    """x and e: a_u (s_ui - mean_i s_ui) is x 2**e, and |x| is below 2."""
+    exponent = power_of_two(flat)
+    scaled = np.ldexp(flat, -exponent)
+    first, sizes = starts[:-1], np.diff(starts)
+    deviations = scaled - np.repeat(np.add.reduceat(scaled, first) / sizes, sizes)
+    # Choices equal up to rounding are ties, so that a unit of ties is seen to say nothing.
+    spread = np.maximum.reduceat(scaled, first) - np.minimum.reduceat(scaled, first)
+    tied = spread <= _RELATIVE_TIE * np.maximum.reduceat(np.abs(scaled), first)
+    return deviations * np.repeat(np.where(tied, 0.0, scale), sizes), exponent
 
 
 def _residuals(
@@ -263,9 +308,8 @@ def _residuals(
 ) -> NDArray[np.float64]:
     """Least squares with rows scaled by 1/sqrt(k_u), which minimises the null variance of T."""
     row_scale = 1 / np.sqrt(np.repeat(np.diff(starts), np.diff(starts)))
-    slopes, *_ = np.linalg.lstsq(others * row_scale[:, None], x * row_scale, rcond=None)
-    result: NDArray[np.float64] = x - others @ slopes
-    return result
+    columns = np.ldexp(others, [-power_of_two(column) for column in others.T])
+    return residual(x * row_scale, columns * row_scale[:, None]) / row_scale
 
 
 def _enumerates(centred: _Centred, method: ChoiceMethod) -> bool:
@@ -289,11 +333,10 @@ def _histogram(null: NDArray[np.float64], observed: float) -> NullHistogram:
     )
 
 
-def _tied(centred: _Centred, alternative: Alternative, seed: int) -> Finding:
-    finding = _finding(
-        centred, alternative, z=0.0, log10_p=0.0, method="exact", seed=seed, figure=None
-    )
-    return finding.about(warnings=("All choices of every unit have the same score: p is 1.",))
+def _tied(centred: _Centred, alternative: Alternative) -> Finding:
+    return _finding(
+        centred, alternative, z=0.0, log10_p=0.0, method="exact", seed=None, figure=None
+    ).about(warnings=(f"All choices of every unit have the same score{centred.after}: p is 1.",))
 
 
 def _finding(
@@ -306,6 +349,7 @@ def _finding(
     seed: int | None,
     figure: NullHistogram | None,
 ) -> Finding:
+    n_tied = centred.n_tied()
     return Finding(
         name="choice test",
         question="Are the released choices scored higher than a uniform draw would be?"
@@ -320,25 +364,38 @@ def _finding(
         valid=Validity.FINITE_SAMPLE,
         n=centred.n_units,
         unit="units",
-        effect=_mean_advantage(centred, alternative),
+        effect=_mean_advantage(centred),
         assumptions=("The key that drew the choices is independent of the model under test.",),
+        warnings=(f"{n_tied} of {centred.n_units} units have tied choices and say nothing.",)
+        if n_tied
+        else (),
         seed=seed,
         figure=figure,
     )
 
 
-def _mean_advantage(centred: _Centred, alternative: Alternative) -> Effect:
-    """Weighted mean over units of the released choice's advantage, with a normal interval."""
-    sign = -1.0 if alternative is Alternative.LESS else 1.0
-    advantage = sign * centred.values[centred.starts[:-1] + centred.chosen]
-    total = float(centred.weights.sum())
+def _mean_advantage(centred: _Centred) -> Effect:
+    """Weighted mean over units of the released choice's advantage: T / sum_u a_u."""
+    advantage = centred.values[centred.starts[:-1] + centred.chosen]
+    total, n = float(centred.weights.sum()), centred.n_units
     mean = float(advantage.sum()) / total
-    deviation = math.sqrt(float(((advantage - centred.weights * mean) ** 2).sum())) / total
+    if n == 1:
+        low, high = float(centred.values.min()) / total, float(centred.values.max()) / total
+        interval = "range of the one unit's choices, as one unit gives no standard error"
+    else:
+        squares = float(((advantage - centred.weights * mean) ** 2).sum())
+        half_width = float(special.stdtrit(n - 1, 0.975)) * math.sqrt(squares * n / (n - 1)) / total
+        low, high = mean - half_width, mean + half_width
+        interval = "Student t over units, as if the units were a sample of many"
+
+    def in_score_units(value: float) -> float:
+        return float(np.ldexp(value, centred.exponent))
+
     return Effect(
-        name="mean advantage of the released choice, nats",
-        value=mean,
-        low=mean - 1.96 * deviation,
-        high=mean + 1.96 * deviation,
+        name=f"mean advantage of the released choice{centred.after}, in the unit of the scores",
+        value=in_score_units(mean),
+        low=in_score_units(low),
+        high=in_score_units(high),
         confidence=0.95,
-        interval="normal approximation over units",
+        interval=interval,
     )

@@ -41,8 +41,8 @@ def calibrated_log10_e(log10_p: float) -> float:
     if not -math.inf < log10_p <= 0:
         raise InvalidInput(f"expected log10_p in (-inf, 0], got {log10_p}")
     ln_p = log10_p * math.log(10)
-    if ln_p > -1e-3:  # the formula is 0/0 at p = 1; its series is 1/2 - ln(p)/6 + ...
-        return math.log10(0.5 - ln_p / 6)
+    if ln_p > -1e-3:  # the formula is 0/0 at p = 1; its series is 1/2 - ln(p)/6 + ln(p)^2/24 - ...
+        return math.log10(0.5 - ln_p / 6 + ln_p**2 / 24)
     p = math.exp(ln_p)
     return math.log10(1 - p + p * ln_p) - log10_p - 2 * math.log10(-ln_p)
 
@@ -52,7 +52,18 @@ def verbal_strength(log10_e: float) -> str:
 
     Below the first edge (e <= 2) the word is `none`, meaning no evidence against independence; it
     never means evidence of innocence.
+
+    Args:
+        log10_e: Decimal logarithm of an e-value, in [-inf, inf).
+
+    Returns:
+        The word of the band; an e-value on an edge belongs to the band below it.
+
+    Raises:
+        InvalidInput: If `log10_e` is NaN or infinite.
     """
+    if not log10_e < math.inf:
+        raise InvalidInput(f"expected log10_e in [-inf, inf), got {log10_e}")
     for edge, word in VERBAL_SCALE:
         if log10_e > edge:
             return word

@@ -4,7 +4,9 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from dataclasses import fields as dataclass_fields
 from enum import StrEnum
+from numbers import Integral, Real
 from typing import Any, Self
 
 from ..errors import InvalidInput
@@ -20,7 +22,7 @@ __all__ = [
     "Validity",
 ]
 
-_SMALLEST_FLOAT = sys.float_info.min  # a p-value below it prints as "< 1e-300", never as 0
+_SMALLEST_FLOAT = sys.float_info.min  # p_value stays there; p_text and log10_p go on below it
 LOG10_E = math.log10(math.e)
 
 
@@ -46,6 +48,10 @@ class Statistic:
     name: str
     value: float
 
+    def __post_init__(self) -> None:
+        _check_text("statistic.name", self.name)
+        _check_finite("statistic.value", self.value)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
@@ -67,6 +73,18 @@ class Effect:
     confidence: float
     interval: str
 
+    def __post_init__(self) -> None:
+        _check_text("effect.name", self.name)
+        _check_text("effect.interval", self.interval)
+        for name in ("value", "low", "high", "confidence"):
+            _check_finite(f"effect.{name}", getattr(self, name))
+        if self.low > self.high:
+            raise InvalidInput(f"effect: expected low <= high, got {self.low} and {self.high}")
+        if not 0 < self.confidence < 1:
+            raise InvalidInput(
+                f"effect.confidence: expected a number in (0, 1), got {self.confidence}"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
@@ -74,6 +92,10 @@ class Input:
 
     name: str
     sha256: str
+
+    def __post_init__(self) -> None:
+        _check_text("input.name", self.name)
+        _check_text("input.sha256", self.sha256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +113,12 @@ class NullHistogram:
     edges: tuple[float, ...]
     counts: tuple[int, ...]
     observed: float
+
+    def __post_init__(self) -> None:
+        _check_text("figure.label", self.label)
+        _check_series("figure.edges", self.edges)
+        _check_series("figure.counts", self.counts)
+        _check_finite("figure.observed", self.observed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +140,12 @@ class Trend:
     y: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        _check_text("figure.x_label", self.x_label)
+        _check_text("figure.y_label", self.y_label)
+        for name in ("x", "y", "low", "high"):
+            _check_series(f"figure.{name}", getattr(self, name))
 
 
 Figure = NullHistogram | Trend
@@ -162,10 +196,18 @@ class Finding:
     figure: Figure | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if not (-math.inf < self.log10_p <= 0):
-            raise InvalidInput(f"expected log10_p in (-inf, 0], got {self.log10_p}")
-        if self.n < 1:
-            raise InvalidInput(f"expected at least one exchangeable unit, got n={self.n}")
+        for name in ("name", "question", "null", "method", "unit"):
+            _check_text(name, getattr(self, name))
+        for name in ("assumptions", "warnings"):
+            for index, text in enumerate(getattr(self, name)):
+                _check_text(f"{name}[{index}]", text)
+        _check_finite("log10_p", self.log10_p)
+        if self.log10_p > 0:
+            raise InvalidInput(f"log10_p: expected a number in (-inf, 0], got {self.log10_p}")
+        if not _is_whole(self.n) or self.n < 1:
+            raise InvalidInput(f"n: expected at least one exchangeable unit, got {self.n!r}")
+        if self.seed is not None and not _is_whole(self.seed):
+            raise InvalidInput(f"seed: expected an integer or None, got {self.seed!r}")
 
     @property
     def p_value(self) -> float:
@@ -174,11 +216,20 @@ class Finding:
 
     @property
     def p_text(self) -> str:
-        """The p-value for people, right for any exponent, e.g. `0.0312`, `3.1e-09`, `4.7e-412`."""
+        """The p-value for people, for any exponent, e.g. `0.0312`, `3.1e-09`, `4.7e-412`; see `format_p`."""
         return format_p(self.log10_p)
 
     def rejects(self, alpha: float) -> bool:
-        """Whether p <= alpha; alpha is to be fixed before the data are seen."""
+        """Whether p <= alpha; alpha is to be fixed before the data are seen.
+
+        Args:
+            alpha: Level of the test, in (0, 1).
+
+        Raises:
+            InvalidInput: If alpha is no level.
+        """
+        if not 0 < alpha < 1:
+            raise InvalidInput(f"alpha: expected a number in (0, 1), got {alpha}")
         return self.log10_p <= math.log10(alpha)
 
     def about(self, **changes: Any) -> Self:
@@ -199,23 +250,32 @@ class Finding:
         """Read what `to_dict` wrote.
 
         Raises:
-            InvalidInput: If a field is missing, unknown or of the wrong kind.
+            InvalidInput: If a field is missing, unknown or of the wrong kind, or if `p_value` and
+                `log10_p` contradict each other.
         """
-        fields = dict(data)
         try:
-            fields.pop("p_value")  # follows from log10_p
+            fields = dict(data)
+            stated_p = fields.pop("p_value")
             fields["alternative"] = Alternative(fields["alternative"])
             fields["valid"] = Validity(fields["valid"])
             fields["statistic"] = Statistic(**fields["statistic"])
             fields["effect"] = Effect(**fields["effect"])
-            fields["inputs"] = tuple(Input(**i) for i in fields["inputs"])
+            fields["inputs"] = tuple(Input(**i) for i in _items(fields["inputs"]))
             for name in ("assumptions", "warnings"):
-                fields[name] = tuple(fields[name])
+                fields[name] = _items(fields[name])
+            missing = {f.name for f in dataclass_fields(cls)} - fields.keys()
+            if missing:
+                raise KeyError(", ".join(sorted(missing)))  # a default must not fill a gap
             if fields["figure"] is not None:
                 fields["figure"] = _figure_of(fields["figure"])
-            return cls(**fields)
+            finding = cls(**fields)
+            if not math.isclose(stated_p, finding.p_value, rel_tol=1e-9):
+                raise ValueError(
+                    f"p_value {stated_p} does not follow from log10_p {finding.log10_p}"
+                )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(f"not a finding of this version: {error}") from error
+        return finding
 
 
 def _figure_of(data: Mapping[str, Any]) -> Figure:
@@ -224,10 +284,42 @@ def _figure_of(data: Mapping[str, Any]) -> Figure:
     return _FIGURES[kind](**fields)
 
 
-def format_p(log10_p: float) -> str:
-    """The p-value of a given decimal logarithm, with two significant digits at any exponent.
+def _items(value: object) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):  # a string would fall apart into letters
+        raise TypeError(f"expected a list, got {value!r}")
+    return tuple(value)
 
-    Rounded upwards, so that the printed number never claims more than the computed one.
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidInput(f"{name}: expected text, got {value!r}")
+
+
+def _check_finite(name: str, value: object) -> None:
+    # JSON has no NaN and no infinity, and a report of evidence has no use for them.
+    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+        raise InvalidInput(f"{name}: expected a finite number, got {value!r}")
+
+
+def _check_series(name: str, values: object) -> None:
+    if not isinstance(values, tuple):
+        raise InvalidInput(f"{name}: expected a tuple of numbers, got {values!r}")
+    for index, value in enumerate(values):
+        _check_finite(f"{name}[{index}]", value)
+
+
+def format_p(log10_p: float) -> str:
+    """The p-value of a given decimal logarithm: four decimals from 0.001 up, else two digits and exponent.
+
+    Rounded upwards, so that the printed number never claims more than the computed one; only an
+    excess below one part in 10**9 over a printable number, which is rounding noise, is dropped.
+
+    Args:
+        log10_p: Decimal logarithm of a p-value, in (-inf, 0].
     """
     if log10_p >= -3:
         return f"{math.ceil(10**log10_p * 1e4 - 1e-9) / 1e4:.4f}"

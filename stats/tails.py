@@ -24,7 +24,8 @@ def count_exceeding(null: NDArray[np.float64], observed: float, scale: float) ->
 
 def monte_carlo_log10_p(n_exceeding: int, n_draws: int) -> float:
     """log10 of (1 + b) / (1 + B); valid for any B (Phipson & Smyth 2010, equation 2)."""
-    return math.log10(1 + n_exceeding) - math.log10(1 + n_draws)
+    # The quotient first: p = alpha then gives the very float of log10(alpha), and rejects at alpha.
+    return math.log10((1 + n_exceeding) / (1 + n_draws))
 
 
 def chernoff_log10_p(values: NDArray[np.float64], starts: NDArray[np.int64], t: float) -> float:
@@ -35,32 +36,34 @@ def chernoff_log10_p(values: NDArray[np.float64], starts: NDArray[np.int64], t: 
 
     Source: Chernoff (1952). Every lambda > 0 gives a valid bound, so a search that stops early only
     loses sharpness. The search starts at Hoeffding's lambda = 4 t / sum (max - min)**2 (Hoeffding
-    1963, theorem 2), whose value is never above Hoeffding's bound, and keeps the best value seen.
+    1963, theorem 2), whose value is never above Hoeffding's bound exp(-2 t**2 / sum (max - min)**2),
+    and keeps the best value seen. Both statements hold up to the rounding of float64.
 
     Args:
         values: Centred choice values of all units, shape (sum k_u,).
         starts: Unit u owns `values[starts[u]:starts[u + 1]]`, shape (U + 1,).
-        t: Observed sum.
+        t: A value that the sum can take, such as the observed one.
 
     Returns:
         A number <= 0; 0 where t <= 0.
     """
-    first = starts[:-1]
-    squared_ranges = (np.maximum.reduceat(values, first) - np.minimum.reduceat(values, first)) ** 2
-    total = float(squared_ranges.sum())
+    first, sizes = starts[:-1], np.diff(starts)
+    tops = np.maximum.reduceat(values, first)
+    total = float(((tops - np.minimum.reduceat(values, first)) ** 2).sum())
     if t <= 0 or total == 0:
         return 0.0
-    log_sizes = np.log(np.diff(starts))
+    # x - max(x) <= 0: no overflow, and no difference of large numbers when t is near its maximum.
+    below_top = values - np.repeat(tops, sizes)
+    gap = max(float(tops.sum()) - t, 0.0)
+    log_sizes = np.log(sizes)
 
     def exponent(lam: float) -> float:
-        tops = np.maximum.reduceat(lam * values, first)
-        shifted = np.exp(lam * values - np.repeat(tops, np.diff(starts)))
-        cumulants = np.log(np.add.reduceat(shifted, first)) + tops - log_sizes
-        return float(cumulants.sum()) - lam * t
+        cumulants = np.log(np.add.reduceat(np.exp(lam * below_top), first)) - log_sizes
+        return float(cumulants.sum()) + lam * gap
 
     # exponent is convex in lambda; golden section in log(lambda) around Hoeffding's choice.
-    centre = math.log(4 * t / total)
-    low, high = centre - 2.0, centre + 4.0
+    centre = math.log(4) + math.log(t) - math.log(total)
+    low, high = centre - 2.0, centre + 8.0
     ratio = (math.sqrt(5) - 1) / 2
     best = exponent(math.exp(centre))
     left, right = high - ratio * (high - low), low + ratio * (high - low)
@@ -75,12 +78,14 @@ def chernoff_log10_p(values: NDArray[np.float64], starts: NDArray[np.int64], t: 
             low, left, at_left = left, right, at_right
             right = low + ratio * (high - low)
             at_right = exponent(math.exp(right))
-    # No tail of a uniform draw is smaller than its least likely outcome, whatever rounding says.
+    # An outcome with sum t has at least this probability, whatever rounding says.
     return max(min(best, 0.0), -float(log_sizes.sum())) * LOG10_E
 
 
 def student_t_log10_sf(rho: float, n: int) -> float:
     r"""log10 P(R >= rho) for a correlation whose t-value follows Student's t with n - 2 degrees.
+
+    A continuous law: at rho = 1 its tail is 0, and what is returned is some very small number.
 
     With t = rho * sqrt((n - 2) / (1 - rho**2)) the upper tail is I_{1 - rho**2}((n - 2)/2, 1/2) / 2
     for rho >= 0 (DLMF 8.17); where that underflows, its series (DLMF 8.17.8) is summed in logs.

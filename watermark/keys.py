@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,9 +75,8 @@ class MarkingKey:
             InvalidInput: If the file exists.
         """
         text = f'{{"format": "{_FORMAT}", "secret": "{self.secret.hex()}", "salt": "{self.salt.hex()}"}}\n'
-        with new_file(path) as staged:  # a temporary file has mode 0600 from the start
+        with new_file(path, private=True) as staged:
             staged.write_text(text, encoding="ascii")
-            os.chmod(staged, 0o600)
 
     @property
     def commitment(self) -> str:

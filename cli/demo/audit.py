@@ -1,5 +1,6 @@
 """The demo's audit: both tests on every model, controls drawn afresh, one report."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -97,11 +98,12 @@ def power_like(control: Finding, level: float) -> float:
         level: Uncorrected p-value that counts as noticed, in (0, 1).
 
     Returns:
-        A probability.
+        A probability, rounded down to two digits.
     """
     effect = control.effect
     error = (effect.high - effect.low) / (2 * norm.ppf(0.5 + effect.confidence / 2))
-    return float(norm.sf(norm.isf(level) + 1.28 - effect.value / error))
+    noticed = float(norm.sf(norm.isf(level) + 1.28 - effect.value / error))
+    return math.floor(100 * noticed) / 100
 
 
 def _order_findings(

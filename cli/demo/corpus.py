@@ -4,7 +4,8 @@ import ast
 import importlib.metadata
 import importlib.util
 import warnings
-from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import polars as pl
@@ -33,9 +34,10 @@ def docstrings(package: str) -> list[str]:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise InvalidInput(f"{package}: not installed", f"pip install {package}")
-    root = Path(spec.submodule_search_locations[0])
-    found = (text for path in sorted(root.rglob("*.py")) for text in _docstrings_in(path))
-    return [text for text in dict.fromkeys(found) if len(text) > _SHORTEST]
+    files = sorted(Path(spec.submodule_search_locations[0]).rglob("*.py"))
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        found = pool.map(_docstrings_in, files, chunksize=64)
+        return list(dict.fromkeys(text for texts in found for text in texts))
 
 
 def cached_docstrings(package: str, cache: Path) -> list[str]:
@@ -55,15 +57,13 @@ def package_version(package: str) -> str:
     return importlib.metadata.version(package)
 
 
-def _docstrings_in(path: Path) -> Iterator[str]:
+def _docstrings_in(path: Path) -> list[str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # other people's invalid escapes
             tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):  # templates and Python 2 fixtures are no modules
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            text = ast.get_docstring(node)
-            if text is not None:
-                yield text
+        return []
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    texts = (ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, documented))
+    return [text for text in texts if text and len(text) > _SHORTEST]

@@ -11,7 +11,7 @@ import random
 import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +27,7 @@ from ...stats.report import AuditReport
 from ...tables import read_table
 from ...watermark.embed import embed
 from ...watermark.keys import MarkingKey
+from ...watermark.lexicon import Tier
 from ...watermark.manifest import Marking
 from ..reporting import refuse_existing, write_files
 from .audit import audit
@@ -45,10 +46,12 @@ class Plan:
         world: Packages whose docstrings everybody trains on.
         owned_records: Records of the claimant at most.
         world_records: Records of each world package at most.
+        tier: Tier of the substitution table; technical prose has few words of the strict one.
         longest: Records are cut at white space before this many characters.
         vocabulary: Entries of the tokenizer.
         size: Shape of the models.
-        recipe: Optimiser settings.
+        recipe: Optimiser settings of the models trained from scratch.
+        tuning: Optimiser settings of `derivative`; gentler, as fine-tuning is.
         window: Tokens per training sequence of the models that are trained on records.
         order_window: Tokens per training sequence of `base`.
         order_sequences: Training sequences of `base`.
@@ -58,11 +61,13 @@ class Plan:
     owned: str = "scipy"
     world: tuple[str, ...] = ("numpy", "torch", "statsmodels")
     owned_records: int = 2_883
-    world_records: int = 700
-    longest: int = 1_500
+    world_records: int = 600
+    tier: Tier = Tier.STANDARD
+    longest: int = 2_000
     vocabulary: int = 4_096
     size: ModelSize = field(default_factory=ModelSize)
     recipe: Recipe = field(default_factory=Recipe)
+    tuning: Recipe = field(default_factory=lambda: Recipe(learning_rate=1e-3))
     window: int = 256
     order_window: int = 64
     order_sequences: int = 4_000
@@ -161,7 +166,7 @@ class _Workshop:
         self._progress.stage("marking the claimant's dataset")
         shutil.copy(self._secrets.key_file, self._out / "key.json")
         key = MarkingKey.read(self._secrets.key_file)
-        embed(dataset, self._out / "marked", key, Marking())
+        embed(dataset, self._out / "marked", key, Marking(tier=self._plan.tier))
 
     def models(self) -> Mapping[str, Path]:
         """Train all models, or take them from the cache, and lay copies into the output."""
@@ -225,7 +230,7 @@ class _Workshop:
     def _trained(
         self, name: str, sequences: list[list[int]], seed: int, start_from: Path | None = None
     ) -> Path:
-        recipe = Recipe(**{**asdict(self._plan.recipe), "seed": seed})
+        recipe = replace(self._plan.tuning if start_from else self._plan.recipe, seed=seed)
         made_of = {
             "sequences": hashlib.sha256(repr(sequences).encode()).hexdigest(),
             "tokenizer": hashlib.sha256(

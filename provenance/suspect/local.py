@@ -81,6 +81,7 @@ class TransformersSuspect:
         self.context: int = getattr(config, "max_position_embeddings", None) or _DEFAULT_CONTEXT
         start = tokenizer.bos_token_id
         self._start: int | None = tokenizer.eos_token_id if start is None else start
+        self._vocabulary: int = model.get_input_embeddings().num_embeddings
         self._plain_head = self._head_is_plain()
 
     @classmethod
@@ -186,6 +187,11 @@ class TransformersSuspect:
 
     def _token_ids(self, sequence: str | Sequence[int]) -> list[int]:
         if not isinstance(sequence, str):
+            if (largest := max(sequence, default=-1)) >= self._vocabulary:
+                raise InvalidInput(
+                    f"token id {largest} is beyond the {self._vocabulary} tokens of {self.identity.name}",
+                    "the sequences were tokenised for another model: give them as text",
+                )
             return list(sequence)
         ids: list[int] = self._tokenizer(sequence, add_special_tokens=False, verbose=False)[
             "input_ids"

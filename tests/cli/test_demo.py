@@ -1,0 +1,188 @@
+"""The whole job on real text with really trained models, once per session, small."""
+
+import hashlib
+import json
+import sys
+
+import pytest
+from bookplate.cli import main
+from bookplate.cli.demo.run import Plan, run_demo
+from bookplate.cli.output import quiet_libraries
+from bookplate.errors import InvalidInput
+from bookplate.stats.report import AuditReport, Status
+from bookplate.tables import read_table
+from bookplate.watermark.embed import restore
+from bookplate.watermark.keys import MarkingKey
+from bookplate.watermark.lexicon import Tier
+from scipy.stats import binom
+
+SMALL = Plan(
+    owned_records=900,
+    world_records=110,
+    longest=1_200,
+    vocabulary=2_048,
+    tier=Tier.BROAD,
+    order_sequences=2_000,
+    other_sequences=400,
+)
+
+
+class Heard:
+    """Progress that only listens."""
+
+    def __init__(self):
+        self.stages, self.trained = [], []
+
+    def stage(self, name):
+        self.stages.append(name)
+
+    def training(self, model, total_tokens):
+        self.trained.append(model)
+        return lambda done: None
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """A cache in which key and order are already drawn, so that the figures below are repeatable."""
+    folder = tmp_path_factory.mktemp("cache")
+    MarkingKey(hashlib.sha256(b"demo").digest(), b"s" * 32).save(folder / "key.json")
+    (folder / "order-seed").write_text("2a")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo(cache, tmp_path_factory):
+    """The demo's folder and what it showed on the way."""
+    quiet_libraries()
+    heard = Heard()
+    out = tmp_path_factory.mktemp("demo") / "out"
+    return run_demo(out, cache, heard, SMALL), heard
+
+
+def finding_of(report, suspect, test):
+    (entry,) = [e for e in report.entries if (e.suspect, e.finding.name) == (suspect, test)]
+    return entry
+
+
+MARK, ORDER = "keyed watermark", "palimpsest query (residual)"
+
+
+@pytest.mark.slow
+def test_the_guilty_are_found(demo):
+    report = demo[0].report
+    assert finding_of(report, "guilty", MARK).finding.log10_p < -3
+    for descendant in ("base", "derivative"):
+        assert finding_of(report, descendant, ORDER).finding.log10_p < -6
+        assert finding_of(report, descendant, ORDER).status is Status.EVIDENCE_FOUND
+
+
+@pytest.mark.slow
+def test_the_innocent_are_not(demo):
+    """With the key and the order fixed above, these p-values are what they are; all are well above alpha."""
+    report = demo[0].report
+    accused = {
+        (e.suspect, e.finding.name) for e in report.entries if e.status is Status.EVIDENCE_FOUND
+    }
+    assert accused <= {("guilty", MARK), ("base", ORDER), ("derivative", ORDER)}
+    assert len(report.entries) == 10
+
+
+@pytest.mark.slow
+def test_controls_look_uniform(demo):
+    """Keys and orders are drawn afresh at each run; outside these bounds once in a million."""
+    rare = 1e-6 / (3 * len(demo[0].report.controls))
+    for control in demo[0].report.controls:
+        n = len(control.p_values)
+        assert control.count_at(0.05) <= binom.isf(rare, n, 0.05)
+        assert binom.ppf(rare, n, 0.5) <= control.count_at(0.5) <= binom.isf(rare, n, 0.5)
+
+
+@pytest.mark.slow
+def test_everything_is_written(demo):
+    folder = demo[0].folder
+    report = AuditReport.from_json((folder / "report.json").read_bytes())
+    assert report == demo[0].report
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert hashlib.sha256((folder / "report.json").read_bytes()).hexdigest()[:4] in page
+    for model in ("guilty", "innocent", "base", "derivative", "stranger", "neighbour"):
+        assert (folder / "models" / model / "model.safetensors").exists()
+    assert not [path for path in folder.parent.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.slow
+def test_the_release_can_be_restored(demo, tmp_path):
+    marked = demo[0].folder / "marked"
+    released = marked / "release" / "scipy-docstrings.parquet"
+    restore(released, marked / "private" / "manifest.parquet", tmp_path / "restored.parquet")
+    originals = read_table(demo[0].folder / "scipy-docstrings.parquet").texts
+    assert read_table(tmp_path / "restored.parquet").texts == originals
+    assert read_table(released).texts != originals
+
+
+@pytest.mark.slow
+def test_a_second_run_trains_nothing_and_finds_the_same(demo, cache, tmp_path):
+    heard = Heard()
+    again = run_demo(tmp_path / "again", cache, heard, SMALL)
+    assert demo[1].trained
+    assert heard.trained == []
+    assert [e.finding.log10_p for e in again.report.entries] == [
+        e.finding.log10_p for e in demo[0].report.entries
+    ]
+
+
+@pytest.mark.slow
+def test_an_output_that_exists_is_refused_before_any_work(demo, cache):
+    heard = Heard()
+    with pytest.raises(InvalidInput, match="already exists"):
+        run_demo(demo[0].folder, cache, heard, SMALL)
+    assert heard.stages == []
+
+
+def call(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["bookplate", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    captured = capsys.readouterr()
+    return stop.value.code, captured.out, captured.err
+
+
+@pytest.mark.slow
+def test_the_command_line_repeats_the_reports_figures(demo, monkeypatch, capsys, tmp_path):
+    folder = demo[0].folder
+    code, out, err = call(
+        monkeypatch, capsys, "watermark", "detect", folder / "marked/private/manifest.parquet",
+        "--suspect", folder / "models/guilty", "--reference", folder / "models/neighbour",
+        "--key", folder / "key.json", "--seed", 1, "--json", "--report", tmp_path / "evidence",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    expected = finding_of(demo[0].report, "guilty", MARK).finding
+    assert json.loads(out)["log10_p"] == pytest.approx(expected.log10_p, rel=1e-6)
+    report = AuditReport.from_json((tmp_path / "evidence" / "report.json").read_bytes())
+    assert report.entries[0].finding.log10_p == pytest.approx(expected.log10_p, rel=1e-6)
+
+    code, out, err = call(
+        monkeypatch, capsys, "palimpsest", "query", folder / "transcript.parquet",
+        "--suspect", folder / "models/derivative", "--reference", folder / "models/neighbour",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert finding_of(demo[0].report, "derivative", ORDER).finding.p_text in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("suspect", "message"),
+    [("models", "config.json is missing"), ("nowhere", "no such folder")],
+)
+def test_a_bad_suspect_is_one_line_and_leaves_nothing(
+    demo, monkeypatch, capsys, tmp_path, suspect, message
+):
+    folder = demo[0].folder
+    code, out, err = call(
+        monkeypatch, capsys, "palimpsest", "query", folder / "transcript.parquet",
+        "--suspect", folder / suspect, "--report", tmp_path / "evidence",
+    )  # fmt: skip
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,259 @@
+"""Local suspects: scores equal a plain forward pass, whatever the batch, window or architecture."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from bookplate.errors import InvalidInput
+from bookplate.provenance.suspect import ChoiceSlot, local, open_suspect
+from bookplate.provenance.suspect.alignment import align_slots
+from bookplate.provenance.suspect.local import TransformersSuspect
+from bookplate.stats import Input
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    Qwen2Config,
+)
+
+CONFIGS = {
+    "gpt-neox": lambda v: GPTNeoXConfig(
+        vocab_size=v, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=64, max_position_embeddings=64,
+    ),
+    "gpt2": lambda v: GPT2Config(vocab_size=v, n_embd=32, n_layer=2, n_head=4, n_positions=64),
+    "llama": lambda v: LlamaConfig(
+        vocab_size=v, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, intermediate_size=64, max_position_embeddings=64,
+    ),
+    "qwen2": lambda v: Qwen2Config(
+        vocab_size=v, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, intermediate_size=64, max_position_embeddings=64,
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(params=CONFIGS)
+def suspect(request, tokenizer):
+    """A suspect with random weights, large enough to make scores differ."""
+    config = CONFIGS[request.param](len(tokenizer))
+    model = AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return TransformersSuspect(model, tokenizer, Input(name=request.param, sha256="0" * 64))
+
+
+def plain_logprobs(suspect, ids):
+    """Slow twin: one sequence, one forward pass, the full log-softmax."""
+    with torch.inference_mode():
+        logits = suspect._model(torch.tensor([ids])).logits[0].double().log_softmax(-1)
+    return np.array([logits[i, ids[i + 1]].item() for i in range(len(ids) - 1)])
+
+
+def plain_choice(suspect, text, start, choices):
+    """Slow twin: log p of the text up to the end of each choice, less that of the common tokens."""
+    tokenizer = suspect._tokenizer
+    rows = [
+        [suspect._start, *tokenizer(text[:start] + c, add_special_tokens=False)["input_ids"]]
+        for c in choices
+    ]
+    whole = [suspect._start, *tokenizer(text, add_special_tokens=False)["input_ids"]]
+    shared = 0
+    while shared < min(*(len(r) - 1 for r in rows), len(whole)) and all(
+        r[shared] == whole[shared] for r in rows
+    ):
+        shared += 1
+    return shared, np.array([plain_logprobs(suspect, r)[shared - 1 :].sum() for r in rows])
+
+
+def short(texts, n):
+    return [text[:90] for text in texts[:n]]
+
+
+def test_token_logprobs_equal_a_plain_pass(suspect, english):
+    texts = short(english, 7)
+    for text, scores in zip(texts, suspect.token_logprobs(texts), strict=True):
+        ids = suspect._token_ids(text)
+        assert len(ids) <= suspect.context
+        np.testing.assert_allclose(scores, plain_logprobs(suspect, ids), atol=1e-4)
+
+
+@pytest.mark.parametrize("budget", [1, 70, 100_000])
+def test_batches_do_not_change_scores(suspect, english, budget, monkeypatch):
+    texts = short(english, 9)
+    expected = suspect.token_logprobs(texts)
+    monkeypatch.setattr(local, "_TOKENS_PER_BATCH", budget)
+    monkeypatch.setattr(local, "_LOGITS_PER_CHUNK", 5_000)
+    for a, b in zip(expected, suspect.token_logprobs(texts), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_long_texts_go_through_windows(suspect, english):
+    """Every token is scored with at least half a context of past, exactly once."""
+    text = " ".join(english[:3])
+    ids = suspect._token_ids(text)
+    assert len(ids) > 4 * suspect.context
+    (scores,) = suspect.token_logprobs([text])
+    assert scores.shape == (len(ids) - 1,)
+    half = suspect.context // 2
+    for begin in (0, half, 3 * half):
+        window = plain_logprobs(suspect, ids[begin : begin + suspect.context])
+        fresh = 0 if begin == 0 else half - 1
+        np.testing.assert_allclose(
+            scores[begin + fresh : begin + suspect.context - 1], window[fresh:], atol=1e-4
+        )
+
+
+def test_token_ids_are_taken_as_they_are(suspect):
+    ids = (5, 9, 300, 7, 7)
+    (scores,) = suspect.token_logprobs([ids])
+    np.testing.assert_allclose(scores, plain_logprobs(suspect, list(ids)), atol=1e-4)
+
+
+TEXT = "The slogan was   profitably used; a\tslogan again, then (slogan) and the end of it.\r\nslogan!"
+CHOICES = ("slogan", "motto", "extraordinarily", "a", "zq")
+
+
+def places(text, word):
+    starts = [i for i in range(len(text)) if text.startswith(word, i)]
+    return [ChoiceSlot(s, s + len(word), CHOICES) for s in starts]
+
+
+def test_choices_equal_a_plain_pass(suspect):
+    slots = places(TEXT, "slogan")
+    assert len(slots) == 4
+    (scores,) = suspect.choice_logprobs([TEXT], [slots])
+    for slot, score in zip(slots, scores, strict=True):
+        _, expected = plain_choice(suspect, TEXT, slot.start, CHOICES)
+        np.testing.assert_allclose(score, expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("budget", [1, 100_000])
+def test_choices_do_not_depend_on_batches_or_neighbours(suspect, budget, monkeypatch, english):
+    texts = [TEXT, "no place here", *short(english, 3)]
+    slots = [places(TEXT, "slogan"), [], *[[ChoiceSlot(10, 14, CHOICES)] for _ in range(3)]]
+    expected = [suspect.choice_logprobs([t], [s])[0] for t, s in zip(texts, slots, strict=True)]
+    monkeypatch.setattr(local, "_TOKENS_PER_BATCH", budget)
+    together = suspect.choice_logprobs(texts, slots)
+    for a, b in zip(expected, together, strict=True):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            np.testing.assert_allclose(x, y, atol=2e-4)
+
+
+def test_choices_in_long_texts_have_half_a_context_of_past(suspect, english):
+    filler = " ".join(english[:3])
+    text = f"{filler} slogan {filler} slogan"
+    slots = places(text, "slogan")
+    (scores,) = suspect.choice_logprobs([text], [slots])
+    ids = suspect._token_ids(text)
+    first, last = (
+        1 + len(suspect._tokenizer(text[: slot.start - 1])["input_ids"]) for slot in slots[:: len(slots) - 1]
+    )
+    assert first < last
+    # The last window that holds the whole place starts at a multiple of half the usable context.
+    longest = max(len(c) for c in align_slots(
+        suspect._tokenizer, [text], [slots[-1:]], start_token=0)[0][1][0].choices)
+    reach = suspect.context - longest
+    begin = max(0, -(-(last - reach) // (reach // 2))) * (reach // 2)
+    ids = suspect._token_ids(text)
+    assert begin + reach // 2 < last <= begin + reach
+    for choice, score in zip(CHOICES, scores[-1], strict=True):
+        row = suspect._token_ids(text[: slots[-1].start] + choice)
+        assert row[:last] == ids[:last]
+        expected = plain_logprobs(suspect, row[begin:])[last - begin - 1 :].sum()
+        assert score == pytest.approx(expected, abs=2e-4)
+
+
+def test_a_place_at_the_start_of_a_text_uses_the_start_token(suspect):
+    (scores,) = suspect.choice_logprobs(["slogan and more"], [[ChoiceSlot(0, 6, CHOICES)]])
+    assert np.isfinite(scores[0]).all()
+    suspect._start = None
+    (scores,) = suspect.choice_logprobs(["slogan and more"], [[ChoiceSlot(0, 6, CHOICES)]])
+    assert np.isnan(scores[0]).all()
+
+
+def test_alignment_is_the_same_near_and_far(tokenizer, english):
+    """Tokenising only the neighbourhood of a place gives what tokenising all before it gives."""
+    text = " ".join(english[:4])[:3_000] + TEXT
+    slots = places(text, "slogan")
+    ((_, near),) = align_slots(tokenizer, [text], [slots], start_token=None)
+    for slot, place in zip(slots, near, strict=True):
+        rows = [tokenizer(text[: slot.start] + c)["input_ids"] for c in CHOICES]
+        assert [tuple(r[place.context :]) for r in rows] == list(place.choices)
+
+
+@pytest.fixture
+def folder(tiny_model, tmp_path):
+    return shutil.copytree(tiny_model, tmp_path / "model")
+
+
+def test_identity_names_weights_configuration_and_tokenizer(folder):
+    first = open_suspect(str(folder)).identity
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-3}))
+    second = open_suspect(str(folder)).identity
+    assert first.name == second.name == "model"
+    assert first.sha256 != second.sha256
+
+
+def refused(name):
+    with pytest.raises(InvalidInput) as caught:
+        open_suspect(str(name))
+    return str(caught.value)
+
+
+def test_missing_weights_are_refused(folder):
+    (folder / "model.safetensors").unlink()
+    assert "no weights" in refused(folder)
+
+
+def test_pickled_weights_are_refused(folder):
+    (folder / "model.safetensors").unlink()
+    torch.save({}, folder / "pytorch_model.bin")
+    assert "pickled" in refused(folder)
+
+
+def test_truncated_weights_are_refused(folder):
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1_000])
+    assert "cannot be loaded" in refused(folder)
+
+
+def test_no_model_folder_is_refused(tmp_path):
+    assert "config.json is missing" in refused(tmp_path)
+    assert "no such folder" in refused(tmp_path / "nothing")
+
+
+def test_remote_code_is_not_run(folder, tmp_path):
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForCausalLM": "evil.Evil", "AutoConfig": "evil.EvilConfig"}
+    config["model_type"] = "evil"
+    (folder / "config.json").write_text(json.dumps(config))
+    flag = tmp_path / "ran"
+    (folder / "evil.py").write_text(f"open({str(flag)!r}, 'w').close()\n")
+    assert "cannot be loaded" in refused(folder)
+    assert not flag.exists()
+
+
+def test_tokenizer_larger_than_the_model_is_refused(folder):
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    top = max(t["id"] for t in tokenizer["added_tokens"])
+    tokenizer["model"]["vocab"]["zzzzzz"] = max(tokenizer["model"]["vocab"].values()) + 1
+    assert top >= 0
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert "the model only" in refused(folder)
+
+
+def test_token_ids_beyond_the_vocabulary_are_refused(folder):
+    with pytest.raises(InvalidInput, match="token id 5000"):
+        open_suspect(str(folder)).token_logprobs([(1, 2), (3, 5_000)])
+
+
+@pytest.mark.parametrize("name", ["https://example.org/v1#model", "scores.parquet"])
+def test_ways_of_reaching_a_model_that_do_not_exist_yet_are_named(name):
+    assert "by their weights only" in refused(name)

@@ -1,0 +1,252 @@
+"""Detection with made-up suspects, whose taste we know; real models are in tests/cli/test_demo.py."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from bookplate.errors import InsufficientEvidence, InvalidInput, VerificationError
+from bookplate.stats import Input
+from bookplate.tables import apply_edits
+from bookplate.watermark.detect import Evidence, detect, load_evidence, score_units
+from bookplate.watermark.embed import embed, mark_texts
+from bookplate.watermark.keys import MarkingKey
+from bookplate.watermark.lexicon import Tier
+from bookplate.watermark.manifest import Marking, Unit, digest_of
+from scipy.stats import binom
+
+BY_TYPE = Marking(tier=Tier.BROAD)
+BY_RECORD = Marking(unit=Unit.RECORD, tier=Tier.BROAD, ghosts=9)
+
+
+def key_of(number):
+    return MarkingKey(hashlib.sha256(b"key %d" % number).digest(), b"s" * 32)
+
+
+def noise(*parts):
+    """A number in (-1, 1) that depends on the parts alone."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:8]) / 2**63 - 1
+
+
+class Taste:
+    """A suspect that likes some words better; by default only by a fixed whim of its own."""
+
+    def __init__(self, name="suspect", bonus=lambda word: 0.0, whim=1.0):
+        self.identity = Input(name=name, sha256="0" * 64)
+        self.name, self.bonus, self.whim, self.seen = name, bonus, whim, []
+
+    def word(self, word):
+        return self.whim * noise("shared", word) + 0.3 * noise(self.name, word) + self.bonus(word)
+
+    def token_logprobs(self, sequences):
+        self.seen += sequences
+        return [np.array([self.word(w.strip(".,")) for w in text.split()]) for text in sequences]
+
+    def choice_logprobs(self, texts, slots):
+        self.seen += texts
+        return [
+            [np.array([self.word(choice) for choice in slot.choices]) for slot in places]
+            for places in slots
+        ]
+
+
+@pytest.fixture(scope="module")
+def texts(english):
+    return english[:400]
+
+
+def evidence_of(texts, key, marking):
+    manifest = mark_texts(texts, key, marking)
+    return Evidence(manifest=manifest, originals={digest_of(text): text for text in texts})
+
+
+def released_words(evidence):
+    return {
+        slot.released for r in evidence.manifest.records for slot in r.slots if slot.choice != 0
+    }
+
+
+class Memory(Taste):
+    """A suspect that remembers whole texts, faintly."""
+
+    def __init__(self, known):
+        super().__init__("guilty")
+        self.known = known
+
+    def token_logprobs(self, sequences):
+        scores = super().token_logprobs(sequences)
+        return [s + 0.005 * (t in self.known) for s, t in zip(scores, sequences, strict=True)]
+
+
+def released_texts(evidence, texts):
+    by_original = evidence.manifest.by_original()
+    records = [by_original[digest_of(text)] for text in texts]
+    return {
+        apply_edits(t, r.release_edits()) for t, r in zip(texts, records, strict=True) if r.slots
+    }
+
+
+def test_a_model_that_learnt_the_released_words_is_found(texts):
+    evidence = evidence_of(texts, key_of(1), BY_TYPE)
+    chosen = released_words(evidence)
+    guilty = Taste("guilty", bonus=lambda word: 0.5 * (word in chosen))
+    finding = detect(evidence, guilty, references=[Taste("reference")], seed=1)
+    assert finding.log10_p < -4
+    assert (finding.valid, finding.unit) == ("finite-sample", "word types")
+    assert [i.name for i in finding.inputs] == ["guilty", "reference"]
+
+
+def test_a_model_that_learnt_the_released_records_is_found(texts):
+    evidence = evidence_of(texts, key_of(1), BY_RECORD)
+    guilty = Memory(released_texts(evidence, texts))
+    finding = detect(evidence, guilty, references=[Taste("reference")], seed=1)
+    assert finding.log10_p < -4
+    assert (finding.valid, finding.unit) == ("finite-sample", "records")
+
+
+def test_a_reference_removes_the_taste_that_models_share(texts):
+    """Mean z over eight keys; shared taste is ten times the rest, so a reference should help much."""
+    reference = Taste("reference", whim=3.0)
+    alone, together = [], []
+    for number in range(8):
+        evidence = evidence_of(texts[:150], key_of(number), BY_TYPE)
+        chosen = released_words(evidence)
+        guilty = Taste("guilty", lambda word, chosen=chosen: 0.3 * (word in chosen), whim=3.0)
+        alone.append(detect(evidence, guilty, seed=1).statistic.value)
+        together.append(detect(evidence, guilty, references=[reference], seed=1).statistic.value)
+    assert np.mean(together) > 2 * np.mean(alone)
+
+
+@pytest.mark.parametrize("marking", [BY_TYPE, BY_RECORD], ids=["type", "record"])
+def test_an_innocent_model_is_seldom_accused(texts, marking):
+    """Over many keys the p-values of one innocent model are uniform; fails by chance once in a million."""
+    few = texts[:40]
+    suspect, reference = Taste(), Taste("reference")
+    p_values = np.array([
+        detect(evidence_of(few, key_of(k), marking), suspect, references=[reference], seed=k).p_value
+        for k in range(200 if marking is BY_TYPE else 40)
+    ])
+    for level in (0.05, 0.2, 0.5):
+        assert (p_values <= level).sum() <= binom.ppf(1 - 1e-6, p_values.size, level)
+        assert (p_values >= 1 - level).sum() >= binom.ppf(1e-6, p_values.size, level)
+
+
+def test_by_type_the_suspect_sees_originals_only(texts):
+    """An innocent model that is shown released text would copy an earlier substitute."""
+    evidence = evidence_of(texts, key_of(2), BY_TYPE)
+    suspect = Taste()
+    detect(evidence, suspect, seed=1)
+    assert set(suspect.seen) <= set(texts)
+
+
+def test_by_record_it_sees_the_released_text_and_its_ghosts(texts):
+    evidence = evidence_of(texts[:30], key_of(2), BY_RECORD)
+    suspect = Taste()
+    detect(evidence, suspect, seed=1)
+    released = released_texts(evidence, texts[:30])
+    assert released <= set(suspect.seen)
+    assert len(set(suspect.seen)) > 3 * len(released)
+
+
+def test_unit_scores_are_means_over_slots(texts):
+    evidence = evidence_of(texts, key_of(3), BY_TYPE)
+
+    class Positional(Taste):
+        def choice_logprobs(self, texts, slots):
+            return [[s.start + np.arange(len(s.choices)) for s in places] for places in slots]
+
+    scores = score_units(evidence, Positional())
+    starts = {}
+    for record in evidence.manifest.records:
+        for slot in record.slots:
+            starts.setdefault(slot.unit, []).append(slot.start)
+    assert list(scores.words) == sorted(starts)
+    for word, values, n in zip(scores.words, scores.values, scores.n_slots, strict=True):
+        assert values[0] == pytest.approx(np.mean(starts[word]))
+        assert n == len(starts[word])
+
+
+def test_slots_that_cannot_be_scored_are_left_out_and_counted(texts):
+    evidence = evidence_of(texts, key_of(3), BY_TYPE)
+
+    class Deaf(Taste):
+        def choice_logprobs(self, texts, slots):
+            return [
+                [np.full(len(s.choices), np.nan if s.start < 300 else 1.0 * i) for i, s in enumerate(p)]
+                for p in slots
+            ]
+
+    early = sum(s.start < 300 for r in evidence.manifest.records for s in r.slots)
+    finding = detect(evidence, Deaf(), seed=1)
+    assert f"{early} slots have no text before them" in " ".join(finding.warnings)
+
+    class Silent(Taste):
+        def choice_logprobs(self, texts, slots):
+            return [[np.full(len(s.choices), np.nan) for s in p] for p in slots]
+
+    with pytest.raises(InsufficientEvidence, match="no marked word"):
+        detect(evidence, Silent(), seed=1)
+
+
+def test_a_reference_that_saw_the_release_is_pointed_out(texts):
+    evidence = evidence_of(texts, key_of(4), BY_TYPE)
+    chosen = released_words(evidence)
+    spoilt = Taste("spoilt", bonus=lambda word: 2.0 * (word in chosen), whim=0.2)
+    assert "spoilt favours the released" in " ".join(
+        detect(evidence, Taste(), references=[spoilt], seed=1).warnings
+    )
+    assert not detect(evidence, Taste(), references=[Taste("clean")], seed=1).warnings
+
+
+@pytest.fixture
+def release(texts, tmp_path):
+    source = tmp_path / "docs.jsonl"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts[:60]))
+    embed(source, tmp_path / "marked", key_of(5), BY_TYPE)
+    return tmp_path / "marked"
+
+
+def manifest_of(release):
+    return release / "private" / "manifest.parquet"
+
+
+def test_evidence_is_read_and_checked(release):
+    evidence = load_evidence(manifest_of(release), key=key_of(5))
+    assert not evidence.warnings
+    assert [i.name for i in evidence.inputs] == ["manifest.parquet", "release.json", "docs.jsonl"]
+    for record in evidence.marked():
+        assert digest_of(evidence.originals[record.record]) == record.record
+
+
+def test_what_could_not_be_checked_is_said(release, tmp_path):
+    assert "not drawn anew" in " ".join(load_evidence(manifest_of(release)).warnings)
+    alone = tmp_path / "alone.parquet"
+    alone.write_bytes(manifest_of(release).read_bytes())
+    with pytest.raises(InvalidInput, match=r"no release\.json"):
+        load_evidence(alone)
+    evidence = load_evidence(alone, released=release / "release" / "docs.jsonl")
+    assert "not held against its commitment" in " ".join(evidence.warnings)
+
+
+def test_wrong_key_is_refused(release):
+    with pytest.raises(VerificationError, match="this key did not mark"):
+        load_evidence(manifest_of(release), key=key_of(6))
+
+
+def test_release_of_another_manifest_is_refused(release, texts, tmp_path):
+    other = tmp_path / "other.jsonl"
+    other.write_bytes((tmp_path / "docs.jsonl").read_bytes())
+    embed(other, tmp_path / "second", key_of(6), BY_TYPE)
+    (release / "release" / "release.json").write_bytes(
+        (tmp_path / "second" / "release" / "release.json").read_bytes()
+    )
+    with pytest.raises(VerificationError, match="does not describe this manifest"):
+        load_evidence(manifest_of(release))
+
+
+def test_edited_text_is_refused(release):
+    file = release / "release" / "docs.jsonl"
+    file.write_text(file.read_text().replace(" the ", " teh ", 1))
+    with pytest.raises(VerificationError, match="row 1 is not a released text"):
+        load_evidence(manifest_of(release))
