@@ -58,7 +58,8 @@ def read_table(path: Path, *, text_column: str = "text", id_column: str | None =
     Args:
         path: A `.parquet`, `.jsonl` or `.csv` file (UTF-8).
         text_column: Name of the column or key that holds the text.
-        id_column: Name of the column or key that identifies a row; None if there is none.
+        id_column: Name of the column or key that identifies a row; None if there is none. An id
+            that is no string is taken as it is written.
 
     Returns:
         The table; it has at least one row.
@@ -69,6 +70,8 @@ def read_table(path: Path, *, text_column: str = "text", id_column: str | None =
     """
     readers = {".parquet": _read_parquet, ".jsonl": _read_jsonl, ".csv": _read_csv}
     reader = readers.get(path.suffix.lower())
+    if path.is_dir():
+        raise InvalidInput(f"{path}: is a folder", "name one file in it")
     if reader is None:
         raise InvalidInput(
             f"{path}: cannot tell the format from '{path.suffix}'",
@@ -79,17 +82,22 @@ def read_table(path: Path, *, text_column: str = "text", id_column: str | None =
     table = reader(path, text_column, id_column)
     if not table.texts:
         raise InvalidInput(f"{path}: the dataset is empty", "give a file with at least one row")
-    for row, text in enumerate(table.texts, 1):
-        if (surrogate := _LONE_SURROGATE.search(text)) is not None:
+    for values in (table.texts, table.ids or ()):
+        _refuse_lone_surrogates(values, path)
+    return table
+
+
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def _refuse_lone_surrogates(values: Sequence[str], path: Path) -> None:
+    for row, value in enumerate(values, 1):
+        if (surrogate := _LONE_SURROGATE.search(value)) is not None:
             raise InvalidInput(
                 f"{path}: row {row}: lone surrogate U+{ord(surrogate.group()):04X} at character "
                 f"{surrogate.start()}",
                 "it is no valid Unicode text: repair or drop this row",
             )
-    return table
-
-
-_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass
@@ -104,13 +112,16 @@ class _FrameTable:
     def write(self, path: Path, edits: Sequence[Sequence[Edit]]) -> None:
         texts = [apply_edits(text, e) for text, e in zip(self.texts, edits, strict=True)]
         dtype = self.frame.schema[self.text_column]
-        self.frame.with_columns(pl.Series(self.text_column, texts, dtype=dtype)).write_parquet(path)
+        edited = self.frame.with_columns(pl.Series(self.text_column, texts, dtype=dtype))
+        with path.open("wb") as file:  # polars cannot take a path that is not UTF-8
+            edited.write_parquet(file)
 
 
 def _read_parquet(path: Path, text_column: str, id_column: str | None) -> TextTable:
     try:
-        frame = pl.read_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
+        with path.open("rb") as file:
+            frame = pl.read_parquet(file)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise InvalidInput(f"{path}: cannot be read as parquet: {_first_line(error)}") from error
     for column in filter(None, (text_column, id_column)):
         if column not in frame.columns:
@@ -118,13 +129,20 @@ def _read_parquet(path: Path, text_column: str, id_column: str | None) -> TextTa
     series = frame[text_column]
     if series.dtype != pl.String:
         raise InvalidInput(f"{path}: column '{text_column}': expected strings, got {series.dtype}")
+    _refuse_nulls(series, path)
+    if id_column is None:
+        return _FrameTable(frame, text_column, series.to_list(), None)
+    _refuse_nulls(frame[id_column], path)
+    ids = [str(value) for value in frame[id_column].to_list()]
+    return _FrameTable(frame, text_column, series.to_list(), ids)
+
+
+def _refuse_nulls(series: pl.Series, path: Path) -> None:
     if series.null_count():
         row = int(series.is_null().arg_max() or 0) + 1
         raise InvalidInput(
-            f"{path}: row {row}: '{text_column}' is missing", "drop or fill this row"
+            f"{path}: row {row}: '{series.name}' is missing", "drop or fill this row"
         )
-    ids = None if id_column is None else [str(value) for value in frame[id_column].to_list()]
-    return _FrameTable(frame, text_column, series.to_list(), ids)
 
 
 @dataclass
@@ -134,6 +152,7 @@ class _SplicedTable:
     `escape` matches every sequence of characters in `raw` that stands for one character of a text.
     """
 
+    source: Path
     raw: str
     spans: list[tuple[int, int]]
     escape: re.Pattern[str]
@@ -141,9 +160,23 @@ class _SplicedTable:
     ids: list[str] | None
 
     def write(self, path: Path, edits: Sequence[Sequence[Edit]]) -> None:
+        """Write the table, edited.
+
+        Raises:
+            InvalidInput: If a replaced word is spelt with escapes, as `\\u0061` for "a": the way it
+                was spelt could not be restored.
+        """
         moved: list[Edit] = []
-        for span, row_edits in zip(self.spans, edits, strict=True):
-            moved.extend(self._in_raw(span, row_edits))
+        rows = zip(self.texts, self.spans, edits, strict=True)
+        for row, (text, span, row_edits) in enumerate(rows, 1):
+            for edit, raw_edit in zip(row_edits, self._in_raw(span, row_edits), strict=True):
+                word = text[edit.start : edit.end]
+                if self.raw[raw_edit.start : raw_edit.end] != word:
+                    raise InvalidInput(
+                        f"{self.source}: row {row}: the word '{word}' is spelt with escapes",
+                        "write ordinary letters as themselves",
+                    )
+                moved.append(raw_edit)
         path.write_bytes(apply_edits(self.raw, moved).encode("utf-8"))
 
     def _in_raw(self, span: tuple[int, int], edits: Sequence[Edit]) -> Iterator[Edit]:
@@ -166,7 +199,8 @@ _JSON_ESCAPE = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\."
 )
 _JSON_SPACE = re.compile(r"[ \t\r]*")
-_JSON = json.JSONDecoder()
+_JSON = json.JSONDecoder(parse_int=float)  # numbers are never used, and int() refuses huge ones
+_JSON_TYPES = {type(None): "null", bool: "a boolean", list: "a list", dict: "an object"}
 
 
 def _read_jsonl(path: Path, text_column: str, id_column: str | None) -> TextTable:
@@ -179,7 +213,6 @@ def _read_jsonl(path: Path, text_column: str, id_column: str | None) -> TextTabl
         if line.strip():
             try:
                 values = dict(_json_members(line))
-                _JSON.decode(line)
             except (ValueError, RecursionError) as error:
                 raise InvalidInput(f"{path}: line {row}: not a JSON object: {error}") from error
             for column in filter(None, (text_column, id_column)):
@@ -188,22 +221,31 @@ def _read_jsonl(path: Path, text_column: str, id_column: str | None) -> TextTabl
             start, end, text = values[text_column]
             if not isinstance(text, str):
                 raise InvalidInput(
-                    f"{path}: line {row}: '{text_column}' is {type(text).__name__}, expected a string",
+                    f"{path}: line {row}: expected '{text_column}' to be a string, "
+                    f"got {_JSON_TYPES.get(type(text), 'a number')}",
                     "drop or fill this row",
                 )
             spans.append((position + start + 1, position + end - 1))
             texts.append(text)
             if id_column is not None:
-                ids.append(str(values[id_column][2]))
+                ids.append(_json_id(line, *values[id_column], f"{path}: line {row}: '{id_column}'"))
         position += len(line) + 1
-    return _SplicedTable(raw, spans, _JSON_ESCAPE, texts, ids if id_column is not None else None)
+    known_ids = None if id_column is None else ids
+    return _SplicedTable(path, raw, spans, _JSON_ESCAPE, texts, known_ids)
+
+
+def _json_id(line: str, start: int, end: int, value: object, where: str) -> str:
+    """An id: a string's text, or anything else as it is written."""
+    if value is None:
+        raise InvalidInput(f"{where} is missing", "drop or fill this row")
+    return value if isinstance(value, str) else line[start:end]
 
 
 def _json_members(line: str) -> Iterator[tuple[str, tuple[int, int, object]]]:
     """The members of the JSON object on a line as (key, (start, end, value)).
 
     Raises:
-        ValueError: If the line is no JSON object, or a key appears twice.
+        ValueError: If the line is not one JSON object, or a key appears twice.
     """
 
     def skip(position: int, expected: str) -> int:
@@ -213,10 +255,11 @@ def _json_members(line: str) -> Iterator[tuple[str, tuple[int, int, object]]]:
         return position + 1
 
     position = skip(0, "{")
-    if line[_skip_space(line, position) :][:1] == "}":
-        return
+    empty = line.startswith("}", _skip_space(line, position))
+    if empty:
+        position = skip(position, "}")
     seen: set[str] = set()
-    while True:
+    while line[position - 1] != "}":
         start = skip(position, '"') - 1
         key, position = _JSON.raw_decode(line, start)
         if key in seen:
@@ -226,8 +269,8 @@ def _json_members(line: str) -> Iterator[tuple[str, tuple[int, int, object]]]:
         value, position = _JSON.raw_decode(line, start)
         yield key, (start, position, value)
         position = skip(position, ",}")
-        if line[position - 1] == "}":
-            return
+    if _skip_space(line, position) != len(line):
+        raise ValueError(f"more after the object, at character {position}")
 
 
 def _skip_space(line: str, position: int) -> int:
@@ -236,7 +279,7 @@ def _skip_space(line: str, position: int) -> int:
 
 
 _CSV_ESCAPE = re.compile(r'""')
-_CSV_FIELD = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n|\r|\Z)')
+_CSV_FIELD = re.compile(r'(?:"((?:[^"]++|"")*+)"|([^",\r\n]*+))(,|\r\n|\n|\r|\Z)')
 
 
 def _read_csv(path: Path, text_column: str, id_column: str | None) -> TextTable:
@@ -258,7 +301,8 @@ def _read_csv(path: Path, text_column: str, id_column: str | None) -> TextTable:
         if id_column is not None:
             ids.append(_csv_value(raw, fields[header.index(id_column)]))
     texts = [_csv_value(raw, span) for span in spans]
-    return _SplicedTable(raw, spans, _CSV_ESCAPE, texts, ids if id_column is not None else None)
+    known_ids = None if id_column is None else ids
+    return _SplicedTable(path, raw, spans, _CSV_ESCAPE, texts, known_ids)
 
 
 def _csv_value(raw: str, span: tuple[int, int]) -> str:

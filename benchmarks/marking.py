@@ -6,13 +6,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bookplate.cli.demo.corpus import docstrings  # noqa: E402
-from bookplate.watermark.embed import mark_text  # noqa: E402
-from bookplate.watermark.keys import MarkingKey  # noqa: E402
-from bookplate.watermark.lexicon import Lexicon, Tier  # noqa: E402
-from bookplate.watermark.manifest import Marking, Unit  # noqa: E402
-from timing import interleaved, table  # noqa: E402
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers  # noqa: E402
+from bookplate.cli.demo.corpus import docstrings
+from bookplate.watermark.embed import mark_text
+from bookplate.watermark.keys import MarkingKey
+from bookplate.watermark.lexicon import Lexicon, Tier
+from bookplate.watermark.manifest import Marking, Unit
+from timing import interleaved, table
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 VOCABULARY = 50_000
 

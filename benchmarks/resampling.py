@@ -6,10 +6,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import numpy as np  # noqa: E402
-from bookplate.stats import Alternative, choice_test, ranks, spearman_test  # noqa: E402
-from scipy import stats  # noqa: E402
-from timing import interleaved, table  # noqa: E402
+import numpy as np
+from bookplate.stats import Alternative, choice_test, ranks, spearman_test
+from scipy import stats
+from timing import interleaved, table
 
 PACKAGES = ["scipy", "numpy", "numba"]
 

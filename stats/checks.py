@@ -27,7 +27,7 @@ def finite_vector(name: str, data: ArrayLike) -> NDArray[np.float64]:
         raise InvalidInput(f"{name}: expected one dimension, got shape {vector.shape}")
     bad = _first_bad(vector)
     if bad is not None:
-        raise _not_a_score(name, vector[bad], bad)
+        raise InvalidInput(*_not_a_score(name, vector[bad], bad))
     return np.ascontiguousarray(vector)
 
 
@@ -60,7 +60,7 @@ def ragged(name: str, data: Sequence[ArrayLike]) -> tuple[NDArray[np.float64], N
     bad = _first_bad(values)
     if bad is not None:
         u = int(np.searchsorted(starts, bad, side="right")) - 1
-        raise _not_a_score(f"{name}[{u}]", values[bad], bad - int(starts[u]))
+        raise InvalidInput(*_not_a_score(f"{name}[{u}]", values[bad], bad - int(starts[u])))
     return values, starts
 
 
@@ -79,7 +79,7 @@ def table(name: str, data: ArrayLike) -> NDArray[np.float64]:
     bad = _first_bad(rows.ravel())
     if bad is not None:
         row, column = divmod(bad, rows.shape[1])
-        raise _not_a_score(f"{name}[{row}]", rows[row, column], column)
+        raise InvalidInput(*_not_a_score(f"{name}[{row}]", rows[row, column], column))
     return rows
 
 
@@ -137,10 +137,10 @@ def _first_bad(vector: NDArray[np.float64]) -> int | None:
     return int(bad.argmax()) if bad.any() else None
 
 
-def _not_a_score(name: str, value: float, index: int) -> InvalidInput:
+def _not_a_score(name: str, value: float, index: int) -> tuple[str, str]:
     if np.isfinite(value):
-        return InvalidInput(f"{name}: value {value} at index {index} is beyond 1e300")
-    return InvalidInput(
+        return f"{name}: value {value} at index {index} is beyond 1e300", ""
+    return (
         f"{name}: value {value} at index {index} is not finite",
         "leave out units without a score before the test, by a rule that does not look at the outcome",
     )

@@ -292,7 +292,7 @@ def _picks(chosen: ArrayLike, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
 def _weighted_centred(
     flat: NDArray[np.float64], starts: NDArray[np.int64], scale: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], int]:
-    """x and e: a_u (s_ui - mean_i s_ui) is x 2**e, and |x| is below 2."""
+    """Return (x, e): a_u (s_ui - mean_i s_ui) is x 2**e, and |x| is below 2."""
     exponent = power_of_two(flat)
     scaled = np.ldexp(flat, -exponent)
     first, sizes = starts[:-1], np.diff(starts)
@@ -309,7 +309,8 @@ def _residuals(
     """Least squares with rows scaled by 1/sqrt(k_u), which minimises the null variance of T."""
     row_scale = 1 / np.sqrt(np.repeat(np.diff(starts), np.diff(starts)))
     columns = np.ldexp(others, [-power_of_two(column) for column in others.T])
-    return residual(x * row_scale, columns * row_scale[:, None]) / row_scale
+    rest: NDArray[np.float64] = residual(x * row_scale, columns * row_scale[:, None]) / row_scale
+    return rest
 
 
 def _enumerates(centred: _Centred, method: ChoiceMethod) -> bool:

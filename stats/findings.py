@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from dataclasses import fields as dataclass_fields
 from enum import StrEnum
-from numbers import Integral, Real
 from typing import Any, Self
 
 from ..errors import InvalidInput
@@ -49,8 +48,8 @@ class Statistic:
     value: float
 
     def __post_init__(self) -> None:
-        _check_text("statistic.name", self.name)
-        _check_finite("statistic.value", self.value)
+        _check_text("Statistic.name", self.name)
+        _check_finite("Statistic.value", self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,15 +73,15 @@ class Effect:
     interval: str
 
     def __post_init__(self) -> None:
-        _check_text("effect.name", self.name)
-        _check_text("effect.interval", self.interval)
+        _check_text("Effect.name", self.name)
+        _check_text("Effect.interval", self.interval)
         for name in ("value", "low", "high", "confidence"):
-            _check_finite(f"effect.{name}", getattr(self, name))
+            _check_finite(f"Effect.{name}", getattr(self, name))
         if self.low > self.high:
-            raise InvalidInput(f"effect: expected low <= high, got {self.low} and {self.high}")
+            raise InvalidInput(f"Effect: expected low <= high, got {self.low} and {self.high}")
         if not 0 < self.confidence < 1:
             raise InvalidInput(
-                f"effect.confidence: expected a number in (0, 1), got {self.confidence}"
+                f"Effect.confidence: expected a number in (0, 1), got {self.confidence}"
             )
 
 
@@ -94,8 +93,8 @@ class Input:
     sha256: str
 
     def __post_init__(self) -> None:
-        _check_text("input.name", self.name)
-        _check_text("input.sha256", self.sha256)
+        _check_text("Input.name", self.name)
+        _check_text("Input.sha256", self.sha256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,10 +114,10 @@ class NullHistogram:
     observed: float
 
     def __post_init__(self) -> None:
-        _check_text("figure.label", self.label)
-        _check_series("figure.edges", self.edges)
-        _check_series("figure.counts", self.counts)
-        _check_finite("figure.observed", self.observed)
+        _check_text("NullHistogram.label", self.label)
+        _check_series("NullHistogram.edges", self.edges)
+        _check_series("NullHistogram.counts", self.counts)
+        _check_finite("NullHistogram.observed", self.observed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +141,10 @@ class Trend:
     high: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        _check_text("figure.x_label", self.x_label)
-        _check_text("figure.y_label", self.y_label)
+        _check_text("Trend.x_label", self.x_label)
+        _check_text("Trend.y_label", self.y_label)
         for name in ("x", "y", "low", "high"):
-            _check_series(f"figure.{name}", getattr(self, name))
+            _check_series(f"Trend.{name}", getattr(self, name))
 
 
 Figure = NullHistogram | Trend
@@ -197,17 +196,21 @@ class Finding:
 
     def __post_init__(self) -> None:
         for name in ("name", "question", "null", "method", "unit"):
-            _check_text(name, getattr(self, name))
+            _check_text(f"Finding.{name}", getattr(self, name))
         for name in ("assumptions", "warnings"):
             for index, text in enumerate(getattr(self, name)):
-                _check_text(f"{name}[{index}]", text)
-        _check_finite("log10_p", self.log10_p)
+                _check_text(f"Finding.{name}[{index}]", text)
+        _check_finite("Finding.log10_p", self.log10_p)
         if self.log10_p > 0:
-            raise InvalidInput(f"log10_p: expected a number in (-inf, 0], got {self.log10_p}")
+            raise InvalidInput(
+                f"Finding.log10_p: expected a number in (-inf, 0], got {self.log10_p}"
+            )
         if not _is_whole(self.n) or self.n < 1:
-            raise InvalidInput(f"n: expected at least one exchangeable unit, got {self.n!r}")
+            raise InvalidInput(
+                f"Finding.n: expected at least one exchangeable unit, got {self.n!r}"
+            )
         if self.seed is not None and not _is_whole(self.seed):
-            raise InvalidInput(f"seed: expected an integer or None, got {self.seed!r}")
+            raise InvalidInput(f"Finding.seed: expected an integer or None, got {self.seed!r}")
 
     @property
     def p_value(self) -> float:
@@ -263,18 +266,16 @@ class Finding:
             fields["inputs"] = tuple(Input(**i) for i in _items(fields["inputs"]))
             for name in ("assumptions", "warnings"):
                 fields[name] = _items(fields[name])
-            missing = {f.name for f in dataclass_fields(cls)} - fields.keys()
-            if missing:
-                raise KeyError(", ".join(sorted(missing)))  # a default must not fill a gap
+            for known in dataclass_fields(cls):
+                _ = fields[known.name]  # a default must not fill a gap
             if fields["figure"] is not None:
                 fields["figure"] = _figure_of(fields["figure"])
             finding = cls(**fields)
-            if not math.isclose(stated_p, finding.p_value, rel_tol=1e-9):
-                raise ValueError(
-                    f"p_value {stated_p} does not follow from log10_p {finding.log10_p}"
-                )
+            agrees = math.isclose(stated_p, finding.p_value, rel_tol=1e-9)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(f"not a finding of this version: {error}") from error
+        if not agrees:
+            raise InvalidInput(f"p_value {stated_p} does not follow from log10_p {finding.log10_p}")
         return finding
 
 
@@ -291,7 +292,7 @@ def _items(value: object) -> tuple[Any, ...]:
 
 
 def _is_whole(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _check_text(name: str, value: object) -> None:
@@ -301,7 +302,8 @@ def _check_text(name: str, value: object) -> None:
 
 def _check_finite(name: str, value: object) -> None:
     # JSON has no NaN and no infinity, and a report of evidence has no use for them.
-    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value):
         raise InvalidInput(f"{name}: expected a finite number, got {value!r}")
 
 

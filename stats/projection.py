@@ -16,7 +16,7 @@ def power_of_two(x: NDArray[np.float64]) -> int:
 
 
 def residual(y: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    """y minus its least-squares fit on the columns, without an intercept.
+    """Subtract from y its least-squares fit on the columns, without an intercept.
 
     Projects twice onto an orthonormal basis of the columns ("twice is enough", Parlett 1998, section
     6.9), so that collinear columns, or columns of very different size, cost no digits of y. Entries
