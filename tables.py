@@ -163,8 +163,8 @@ class _SplicedTable:
         """Write the table, edited.
 
         Raises:
-            InvalidInput: If a replaced word is spelt with escapes, as `\\u0061` for "a": the way it
-                was spelt could not be restored.
+            InvalidInput: If a replaced word is spelt with escapes (JSON allows it for any letter):
+                the way it was spelt could not be restored.
         """
         moved: list[Edit] = []
         rows = zip(self.texts, self.spans, edits, strict=True)
@@ -255,8 +255,7 @@ def _json_members(line: str) -> Iterator[tuple[str, tuple[int, int, object]]]:
         return position + 1
 
     position = skip(0, "{")
-    empty = line.startswith("}", _skip_space(line, position))
-    if empty:
+    if line.startswith("}", _skip_space(line, position)):
         position = skip(position, "}")
     seen: set[str] = set()
     while line[position - 1] != "}":
@@ -287,8 +286,10 @@ def _read_csv(path: Path, text_column: str, id_column: str | None) -> TextTable:
     rows = _csv_rows(raw, path)
     header = [_csv_value(raw, span) for span in next(rows, [])]
     for column in filter(None, (text_column, id_column)):
-        if header.count(column) != 1:
+        if column not in header:
             raise _missing_column(path, column, header)
+        if header.count(column) > 1:
+            raise InvalidInput(f"{path}: two columns are called '{column}'", "rename one")
     spans: list[tuple[int, int]] = []
     ids: list[str] = []
     for row, fields in enumerate(rows, 1):

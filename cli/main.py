@@ -1,5 +1,6 @@
 """The `bookplate` command: its tree of subcommands, and the one place that maps errors to exit codes."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -59,6 +60,10 @@ def main() -> None:
             raise
         if isinstance(error, BookplateError):
             print_error(str(error), error.hint)
+            sys.exit(EXIT_BAD_INPUT)
+        if isinstance(error, OSError):  # the disk is full, a folder is closed to us
+            place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+            print_error(f"{place}{error.strerror or error}")
             sys.exit(EXIT_BAD_INPUT)
         print_error(
             f"this is a bug: {type(error).__name__}: {error}",

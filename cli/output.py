@@ -53,7 +53,7 @@ def print_rows(rows: Sequence[tuple[str, str]]) -> None:
     """Labelled lines on standard output."""
     width = max(len(label) for label, _ in rows)
     for label, text in rows:
-        typer.echo(f"{label:<{width}}  {visible(text)}")
+        typer.echo(f"{visible(label):<{width}}  {visible(text)}")
 
 
 @contextmanager

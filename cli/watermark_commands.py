@@ -31,6 +31,7 @@ class TierName(StrEnum):
 
 KeyOption = Annotated[Path, typer.Option("--key", help="Key file made by 'bookplate key new'.")]
 TextColumn = Annotated[str, typer.Option(help="Column (or key) that holds the text.")]
+IdColumn = Annotated[str | None, typer.Option(help="Column (or key) of the dataset's own ids.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -56,7 +57,7 @@ def embed(
         typer.Option(help="Unpublished variants per record (unit 'record' only; default 19)."),
     ] = None,
     text_column: TextColumn = "text",
-    id_column: Annotated[str | None, typer.Option(help="Column of the dataset's own ids.")] = None,
+    id_column: IdColumn = None,
     as_json: AsJson = False,
 ) -> None:
     """Mark a dataset. Every byte outside the replaced words stays as it was."""
@@ -98,12 +99,13 @@ def restore(
     manifest: Annotated[Path, typer.Argument(help="The private manifest.parquet.")],
     out: Annotated[Path, typer.Option("--out", help="File to write.")],
     text_column: TextColumn = "text",
+    id_column: IdColumn = None,
     as_json: AsJson = False,
 ) -> None:
     """Take the marks out again: the original texts, byte for byte."""
     from ..watermark.embed import restore as restore_file
 
-    rows = restore_file(released, manifest, out, text_column=text_column)
+    rows = restore_file(released, manifest, out, text_column=text_column, id_column=id_column)
     if as_json:
         print_json({"rows": rows, "out": str(out)})
     else:

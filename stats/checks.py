@@ -119,13 +119,13 @@ def one_of(name: str, kind: type[_Choice], value: _Choice) -> _Choice:
 
 
 def _floats(name: str, data: ArrayLike) -> NDArray[np.float64]:
-    if isinstance(data, np.ndarray) and data.dtype == np.float64:
-        return data
+    if isinstance(data, np.ma.MaskedArray):
+        raise InvalidInput(f"{name}: got a masked array", "leave out masked units before the test")
     try:
         array = np.asarray(data)
         if array.dtype.kind not in "biufO":  # complex, text and dates would convert in silence
             raise TypeError(f"dtype {array.dtype}")
-        return array.astype(np.float64)
+        return array.astype(np.float64, copy=False)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidInput(
             f"{name}: expected numbers, got {type(data).__name__} ({error})"

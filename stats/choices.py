@@ -168,7 +168,7 @@ def choice_test(
         z=sign * observed / deviation,
         log10_p=log10_p,
         method=how,
-        seed=None if exact else seed,
+        seed=None if exact else int(key),
         figure=_histogram(sign * null / deviation, sign * observed / deviation),
     )
 

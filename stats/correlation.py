@@ -142,7 +142,7 @@ def spearman_test(
         null = kernels.permuted_dots(a.unit, b.unit, key, n_resamples)
         log10_p = tails.monte_carlo_log10_p(_count(null, rho, alternative), n_resamples)
         how = f"monte-carlo B={n_resamples}"
-    used_seed = seed if chosen is SpearmanMethod.PERMUTATION else None
+    used_seed = int(key) if chosen is SpearmanMethod.PERMUTATION else None
     finding = _finding(first, response, rho, log10_p, how, alternative, used_seed, given)
     return finding.about(warnings=warnings)
 

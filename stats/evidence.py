@@ -27,7 +27,7 @@ def calibrated_log10_e(log10_p: float) -> float:
     r"""Decimal logarithm of the e-value (1 - p + p ln p) / (p (ln p)^2) of a p-value.
 
     The mean over kappa in (0, 1) of the calibrators kappa p^(kappa - 1): Vovk & Wang (2021),
-    "E-values: calibration, combination and applications", equation 2 and the mixture after it.
+    "E-values: calibration, combination and applications".
 
     Args:
         log10_p: Decimal logarithm of a p-value, in (-inf, 0].

@@ -302,8 +302,7 @@ def _check_text(name: str, value: object) -> None:
 
 def _check_finite(name: str, value: object) -> None:
     # JSON has no NaN and no infinity, and a report of evidence has no use for them.
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise InvalidInput(f"{name}: expected a finite number, got {value!r}")
 
 

@@ -18,8 +18,8 @@ def power_of_two(x: NDArray[np.float64]) -> int:
 def residual(y: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """Subtract from y its least-squares fit on the columns, without an intercept.
 
-    Projects twice onto an orthonormal basis of the columns ("twice is enough", Parlett 1998, section
-    6.9), so that collinear columns, or columns of very different size, cost no digits of y. Entries
+    Projects twice onto an orthonormal basis of the columns ("twice is enough", Kahan and Parlett),
+    so that collinear columns, or columns of very different size, cost no digits of y. Entries
     below 1e-12 of the largest |y| become 0: where the columns explain y perfectly, what is left would
     otherwise be a tiny copy of y, and a test of ranks or of standardised sums would not see that it is tiny.
 

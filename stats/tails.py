@@ -23,7 +23,7 @@ def count_exceeding(null: NDArray[np.float64], observed: float, scale: float) ->
 
 
 def monte_carlo_log10_p(n_exceeding: int, n_draws: int) -> float:
-    """log10 of (1 + b) / (1 + B); valid for any B (Phipson & Smyth 2010, equation 2)."""
+    """log10 of (1 + b) / (1 + B); valid for any B (Phipson & Smyth 2010)."""
     # The quotient first: p = alpha then gives the very float of log10(alpha), and rejects at alpha.
     return math.log10((1 + n_exceeding) / (1 + n_draws))
 
@@ -96,7 +96,9 @@ def student_t_log10_sf(rho: float, n: int) -> float:
     """
     a, b = (n - 2) / 2, 0.5
     x = max((1 - rho) * (1 + rho), 5e-324)  # rho = +-1: the limit, without the infinity
-    half_tail = 0.5 * float(special.betainc(a, b, x))
+    # I_x(a, b) = 1 - I_{1-x}(b, a): for small rho, x rounds to 1 and would lose rho altogether.
+    tail = special.betainc(a, b, x) if x < 0.5 else special.betaincc(b, a, rho * rho)
+    half_tail = 0.5 * float(tail)
     if rho < 0:
         return math.log1p(-half_tail) * LOG10_E
     if half_tail > 1e-280:

@@ -28,8 +28,8 @@ __all__ = ["Evidence", "detect", "load_evidence", "score_units", "unit_test"]
 _SPOILT_REFERENCE = 1e-3
 _SLOT_NOISE = 2.0  # variance between slots of a type, relative to that between models
 _KEY_ASSUMPTION = (
-    "The key that drew the choices was secret, and neither the suspect nor a reference was trained on "
-    "text carrying them by another route than the one in question."
+    "The key that drew the choices was secret, and text that carries its choices could reach the suspect "
+    "from the release only."
 )
 
 
@@ -204,7 +204,9 @@ def score_units(evidence: Evidence, suspect: Suspect) -> UnitScores:
     )
 
 
-def unit_test(scores: UnitScores, references: Sequence[UnitScores], *, seed: int) -> Finding:
+def unit_test(
+    scores: UnitScores, references: Sequence[UnitScores], *, seed: int, n_resamples: int = 99_999
+) -> Finding:
     """`choice_test` over word types, each weighted by m / (m + 2), m its number of slots.
 
     The mean over m slots of a type's scores has variance tau^2 + s^2 / m: how models differ in their
@@ -216,6 +218,7 @@ def unit_test(scores: UnitScores, references: Sequence[UnitScores], *, seed: int
         scores: Scores under the suspect.
         references: Scores of the same units under models that never saw the release.
         seed: Seed of the Monte-Carlo draws.
+        n_resamples: How many draws.
 
     Returns:
         A finding.
@@ -226,6 +229,7 @@ def unit_test(scores: UnitScores, references: Sequence[UnitScores], *, seed: int
         references=[reference.values for reference in references],
         weights=scores.n_slots / (scores.n_slots + _SLOT_NOISE),
         seed=seed,
+        n_resamples=n_resamples,
     ).about(unit="word types")
 
 

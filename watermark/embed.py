@@ -167,7 +167,14 @@ def embed(
     return _summary(len(table.texts), manifest)
 
 
-def restore(released: Path, manifest_path: Path, out: Path, *, text_column: str = "text") -> int:
+def restore(
+    released: Path,
+    manifest_path: Path,
+    out: Path,
+    *,
+    text_column: str = "text",
+    id_column: str | None = None,
+) -> int:
     """Take the marks out of a released file.
 
     Args:
@@ -175,13 +182,15 @@ def restore(released: Path, manifest_path: Path, out: Path, *, text_column: str 
         manifest_path: The private manifest.
         out: File to write, of the same ending; it must not exist.
         text_column: Column of the texts.
+        id_column: Column of the dataset's own ids, if the release was made with one; only needed
+            where rows were moved and two originals became the same text.
 
     Returns:
         Number of rows written; every one was checked against the digest of its original.
 
     Raises:
         InvalidInput: If a file cannot be read, or `out` exists.
-        VerificationError: If a text is not in this release.
+        VerificationError: If a text is not in this release, or could be one of several originals.
     """
     if out.suffix.lower() != released.suffix.lower():
         raise InvalidInput(
@@ -190,8 +199,8 @@ def restore(released: Path, manifest_path: Path, out: Path, *, text_column: str 
         )
     with new_file(out) as staged:
         manifest = Manifest.read(manifest_path)
-        table = read_table(released, text_column=text_column)
-        records = list(manifest.match(table.texts, str(released)))
+        table = read_table(released, text_column=text_column, id_column=id_column)
+        records = list(manifest.match(table.texts, str(released), ids=table.ids))
         for row, (text, record) in enumerate(zip(table.texts, records, strict=True), 1):
             _checked_original(text, record, f"{released}: row {row}")
         table.write(staged, [record.restore_edits() for record in records])

@@ -8,9 +8,11 @@ manifest does not depend on the order of the dataset.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ __all__ = ["Manifest", "MarkedRecord", "MarkedSlot", "Marking", "Release", "Unit
 _MANIFEST_FORMAT = "bookplate-manifest/1"
 _RELEASE_FORMAT = "bookplate-release/1"
 _METADATA_KEY = "bookplate"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_SALT = re.compile(r"[0-9a-f]{32}")
 
 
 class Unit(StrEnum):
@@ -92,9 +96,15 @@ class Marking:
         Raises:
             InvalidInput: If a field is missing, unknown or out of range.
         """
+        expected = {field.name for field in fields(cls)}
+        if not isinstance(data, Mapping) or set(data) != expected:
+            raise InvalidInput(f"expected marking parameters {sorted(expected)}, got {data!r}")
+        for name in ("per_sentence", "ghosts"):
+            if type(data[name]) is not int:
+                raise InvalidInput(f"expected a whole number for '{name}', got {data[name]!r}")
         try:
             return cls(**{**data, "unit": Unit(data["unit"]), "tier": Tier(data["tier"])})
-        except (TypeError, KeyError, ValueError) as error:
+        except ValueError as error:
             raise InvalidInput(f"unknown marking parameters: {error}") from error
 
 
@@ -236,7 +246,9 @@ class Manifest:
             "key_commitment": self.key_commitment,
         }
         metadata = {_METADATA_KEY: canonical_json(header).decode()}
-        pl.DataFrame(rows, schema=_SCHEMA).write_parquet(path, metadata=metadata)
+        frame = pl.DataFrame(rows, schema=_SCHEMA)
+        with path.open("wb") as file:  # polars cannot take a path that is not UTF-8
+            frame.write_parquet(file, metadata=metadata)
 
     @classmethod
     def read(cls, path: Path) -> "Manifest":
@@ -255,7 +267,12 @@ class Manifest:
             raise InvalidInput(f"{path}: no such file", "a manifest lies in the folder private/")
         try:
             return cls._parsed(path)
-        except (pl.exceptions.PolarsError, OSError, KeyError, TypeError, ValueError) as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+            raise InvalidInput(
+                f"{path}: cannot be read as parquet: {str(error).partition(chr(10))[0]}",
+                "give the private/manifest.parquet of a release",
+            ) from error
+        except ValueError as error:
             raise InvalidInput(
                 f"{path}: not a manifest of this version: {error}",
                 "give the private/manifest.parquet of a release",
@@ -263,48 +280,79 @@ class Manifest:
 
     @classmethod
     def _parsed(cls, path: Path) -> "Manifest":
-        header = json.loads(pl.read_parquet_metadata(path)[_METADATA_KEY])
-        frame = pl.read_parquet(path, glob=False)
-        if header["format"] != _MANIFEST_FORMAT or frame.schema != _SCHEMA:
-            raise ValueError(f"format {header['format']!r} with columns {frame.columns}")
+        with path.open("rb") as file:
+            metadata = pl.read_parquet_metadata(file).get(_METADATA_KEY)
+        if metadata is None:
+            raise ValueError("its parquet metadata lack the marking parameters")
+        with path.open("rb") as file:
+            frame = pl.read_parquet(file)
+        header = json.loads(metadata)
+        if (
+            not isinstance(header, dict)
+            or set(header) != _HEADER
+            or header["format"] != _MANIFEST_FORMAT
+        ):
+            raise ValueError(f"its header is {header!r}")
+        if frame.schema != _SCHEMA:
+            raise ValueError(f"its columns are {frame.columns}")
+        marking = Marking.from_dict(header["marking"])
+        records = tuple(_record(row, marking.ghosts) for row in frame.iter_rows(named=True))
+        if any(a.record >= b.record for a, b in pairwise(records)):
+            raise ValueError("its records are not in order")
         return cls(
-            marking=Marking.from_dict(header["marking"]),
-            lexicon_sha256=header["lexicon_sha256"],
-            key_commitment=header["key_commitment"],
-            records=tuple(_record(row) for row in frame.iter_rows(named=True)),
-            salts=tuple(frame["salt"].to_list()),
+            marking=marking,
+            lexicon_sha256=_checked(_DIGEST, header["lexicon_sha256"], "digest of the table"),
+            key_commitment=_checked(_DIGEST, header["key_commitment"], "key commitment"),
+            records=records,
+            salts=tuple(_checked(_SALT, salt, "salt") for salt in frame["salt"]),
         )
 
     def by_original(self) -> dict[str, MarkedRecord]:
         """Each record by the digest of its original text."""
         return {record.record: record for record in self.records}
 
-    def match(self, texts: Sequence[str], where: str) -> Iterator[MarkedRecord]:
+    def match(
+        self, texts: Sequence[str], where: str, *, ids: Sequence[str] | None = None
+    ) -> Iterator[MarkedRecord]:
         """The record of each released text.
 
+        Where several originals became the same text, ids tell them apart, or else their rows if these
+        are where they were.
+
         Args:
-            texts: Released texts, in any order.
+            texts: Released texts, in any order; rows may be missing.
             where: Name of their file, for error messages.
+            ids: The dataset's own id of each text, or None.
 
         Yields:
             For each text its record.
 
         Raises:
-            VerificationError: If a text is not in this release.
+            VerificationError: If a text is not in this release, or could be one of several records.
         """
         known: dict[str, list[MarkedRecord]] = {}
         for record in self.records:
             known.setdefault(record.released, []).append(record)
-        for row, text in enumerate(texts):
-            candidates = known.get(digest_of(text), [])
-            if len(candidates) > 1:
-                candidates = [c for c in candidates if row in c.rows]
-            if len(candidates) != 1:
+        digests = [digest_of(text) for text in texts]
+        rows_of: dict[str, list[int]] = {}
+        for row, digest in enumerate(digests):
+            if len(known.get(digest, ())) > 1:
+                rows_of.setdefault(digest, []).append(row)
+        owners: dict[int, MarkedRecord] = {}
+        for digest, rows in rows_of.items():
+            owners |= _owners(known[digest], rows, len(texts), ids)
+        for row, digest in enumerate(digests):
+            if digest not in known:
                 raise VerificationError(
                     f"{where}: row {row + 1} is not a released text of this manifest",
                     "manifest and released file belong to different releases, or the text was edited",
                 )
-            yield candidates[0]
+            if digest in rows_of and row not in owners:
+                raise VerificationError(
+                    f"{where}: row {row + 1} could be one of several originals, as rows were moved",
+                    "give the rows in the order of the release, or name the id column it was made with",
+                )
+            yield owners[row] if row in owners else known[digest][0]
 
     def check_key(self, key: MarkingKey) -> None:
         """Check that a key is the one that drew these choices.
@@ -329,6 +377,27 @@ class Manifest:
                     )
 
 
+def _owners(
+    records: Sequence[MarkedRecord], rows: Sequence[int], n_rows: int, ids: Sequence[str] | None
+) -> dict[int, MarkedRecord]:
+    """Which of several records with one released text each row holds, as far as this can be told."""
+    by_id: dict[str, list[MarkedRecord]] = {}
+    for record in records:
+        for name in record.ids:
+            by_id.setdefault(name, []).append(record)
+    by_row = {r: record for record in records for r in record.rows if r < n_rows}
+    in_place = sorted(by_row) == list(rows)
+    owners = {}
+    for row in rows:
+        named = [] if ids is None else by_id.get(ids[row], [])
+        if len(named) == 1:
+            owners[row] = named[0]
+        elif in_place:
+            owners[row] = by_row[row]
+    return owners
+
+
+_HEADER = {"format", "marking", "lexicon_sha256", "key_commitment"}
 _SLOT_TYPE = pl.Struct([
     pl.Field("start", pl.Int64),
     pl.Field("end", pl.Int64),
@@ -371,14 +440,35 @@ def _row(record: MarkedRecord, *, rows: bool = True) -> dict[str, Any]:
     return {**row, "rows": list(record.rows)} if rows else row
 
 
-def _record(row: Mapping[str, Any]) -> MarkedRecord:
-    slots = tuple(_slot(slot) for slot in row["slots"])
-    return MarkedRecord(
-        row["record"], row["released"], slots, tuple(row["ids"]), tuple(row["rows"])
-    )
+def _checked(pattern: re.Pattern[str], value: object, what: str) -> str:
+    if not isinstance(value, str) or pattern.fullmatch(value) is None:
+        raise ValueError(f"{value!r} is no {what}")
+    return value
 
 
-def _slot(data: Mapping[str, Any]) -> MarkedSlot:
+def _record(row: Mapping[str, Any], n_ghosts: int) -> MarkedRecord:
+    name = _checked(_DIGEST, row["record"], "digest of a record")
+    try:
+        _refuse_nulls(row, ("ids", "rows", "slots"))
+        record = MarkedRecord(
+            name,
+            _checked(_DIGEST, row["released"], "digest of a released text"),
+            tuple(_slot(slot, n_ghosts) for slot in row["slots"]),
+            tuple(row["ids"]),
+            tuple(row["rows"]),
+        )
+        if any(a.end > b.start for a, b in pairwise(record.slots)):
+            raise ValueError("its slots overlap")
+    except ValueError as error:
+        raise ValueError(f"record {name[:16]}: {error}") from error
+    return record
+
+
+def _slot(data: Mapping[str, Any], n_ghosts: int) -> MarkedSlot:
+    if data is None:
+        raise ValueError("a slot is missing")
+    _refuse_nulls(data, ("choices", "ghosts", "surprisals"))
+    _refuse_nulls({"slot": list(data.values())}, ("slot",))
     slot = MarkedSlot(
         data["start"],
         data["end"],
@@ -391,9 +481,19 @@ def _slot(data: Mapping[str, Any]) -> MarkedSlot:
     n = len(slot.choices)
     if n < 2 or not all(0 <= c < n for c in (slot.choice, *slot.ghosts)):
         raise ValueError("a choice lies outside its slot")
-    if slot.original != data["original"] or slot.end - slot.start != len(slot.original):
+    if len(slot.ghosts) != n_ghosts or len(slot.surprisals) != n:
+        raise ValueError("a slot has too few or too many ghosts or surprisals")
+    if slot.start < 0 or slot.end - slot.start != len(slot.original) or not slot.original:
+        raise ValueError("a slot is not as long as its word")
+    if slot.original != data["original"]:
         raise ValueError("a slot does not hold its original")
     return slot
+
+
+def _refuse_nulls(data: Mapping[str, Any], names: Sequence[str]) -> None:
+    for name in names:
+        if data[name] is None or None in data[name]:
+            raise ValueError(f"'{name}' is missing or holds a missing value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -427,11 +527,34 @@ class Release:
             InvalidInput: If the file is no release description of this version.
         """
         data = read_json(path, "release.json")
+        expected = {"format", *(field.name for field in fields(cls))}
         try:
-            if data.pop("format") != _RELEASE_FORMAT:
-                raise InvalidInput(f"{path}: a format this version does not know")
-            data["marking"] = Marking.from_dict(data["marking"])
-            data["manifest"] = MerkleCommitment(**data["manifest"])
-            return cls(**data)
-        except (KeyError, TypeError) as error:
+            if set(data) != expected or data["format"] != _RELEASE_FORMAT:
+                raise InvalidInput(f"expected {_RELEASE_FORMAT} with {sorted(expected)}")
+            return cls(
+                marking=Marking.from_dict(data["marking"]),
+                lexicon_sha256=_checked(_DIGEST, data["lexicon_sha256"], "digest of the table"),
+                key_commitment=_checked(_DIGEST, data["key_commitment"], "key commitment"),
+                manifest=_merkle(data["manifest"]),
+                files=_files(data["files"]),
+            )
+        except ValueError as error:
             raise InvalidInput(f"{path}: not a release.json of this version: {error}") from error
+
+
+def _merkle(data: object) -> MerkleCommitment:
+    if not isinstance(data, dict) or set(data) != {"root", "leaf_count"}:
+        raise ValueError(f"{data!r} is no commitment to a manifest")
+    if type(data["leaf_count"]) is not int or data["leaf_count"] < 0:
+        raise ValueError(f"{data['leaf_count']!r} is no leaf count")
+    return MerkleCommitment(_checked(_DIGEST, data["root"], "Merkle root"), data["leaf_count"])
+
+
+def _files(data: object) -> dict[str, str]:
+    if not isinstance(data, dict) or not data:
+        raise ValueError(f"{data!r} does not list the released files")
+    for name, digest in data.items():
+        if Path(name).name != name or name in {"", ".."}:
+            raise ValueError(f"{name!r} is no plain file name")
+        _checked(_DIGEST, digest, f"digest of {name!r}")
+    return data

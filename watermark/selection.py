@@ -36,17 +36,21 @@ class Slot:
 
 _OPENERS = r"(\[\"'“‘"
 _CLOSERS = r")\]\"'”’"
-# Possessive quantifiers: linear on hostile input.
+# Possessive quantifiers, and unclosed code that reaches to the end: linear on hostile input.
 _WORD = re.compile(rf"(?<!\S)[{_OPENERS}]*+([A-Za-z]++)[.,;:!?{_CLOSERS}]*+(?!\S)")
 _STOP = re.compile(rf"[.!?][{_CLOSERS}]*+(?=\s)|\n[ \t]*+(?=\n)")
 _ABBREVIATION = re.compile(
-    r"(?:^|[\s(\[])(?:[A-Za-z]|e\.g|i\.e|etc|vs|cf|al|fig|figs|eq|eqs|no|vol|pp|sec|ch|mr|mrs|ms|dr|"
-    r"prof|st|jr|sr|gen|sen|rep|gov|approx|resp|viz|ca|u\.s|u\.k|u\.n)$",
+    r"(?:^|[\s(\[])(?:(?:[A-Za-z]\.)*[A-Za-z]|ph\.d|etc|vs|cf|al|figs?|eqs?|refs?|no|nos|vols?|pp|sec|ch|"
+    r"mr|mrs|ms|messrs|dr|prof|st|jr|sr|gen|col|capt|lt|sgt|sen|rep|gov|hon|rev|inc|ltd|co|corp|mt|"
+    r"jan|feb|apr|aug|sept?|oct|nov|dec|approx|resp|viz|ca)$",
     re.IGNORECASE,
 )
 _PROTECTED = re.compile(
     r"""
-      ^[ \t]*+(?P<fence>`{3,}+|~{3,}+).*?(?:\n[ \t]*+(?P=fence)[^\n]*+$|\Z)  # fenced code
+      # fenced code, also in quotes and lists; a line of ticks with words cannot close it (CommonMark)
+      ^(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*+(?P<fence>`{3,}+(?=[^`\n]*+$)|~{3,}+)
+      .*?(?:\n[ \t>]*+(?P=fence)[`~]*+[ \t]*+$|\Z)
+    | <(?P<tag>(?i:pre|code|script|style))\b.*?(?:</(?P=tag)|\Z)              # code in HTML
     | ^[ \t]*+(?:>>>|\.\.\.[ ]|In[ ]\[)[^\n]*+(?:\n(?![ \t]*+(?:\n|\Z))[^\n]*+)*+  # sessions and output
     | (?<!`)(?P<ticks>`++)(?:(?!\n[ \t]*+\n).){1,1000}?(?P=ticks)              # back-ticked text
     | <[^<>\n]{1,1000}+>                                                      # tags
@@ -70,6 +74,7 @@ def find_slots(text: str, lexicon: Lexicon, *, per_sentence: int) -> list[Slot]:
     Returns:
         Slots in the order of the text.
     """
+    text = text.replace("\r\n", " \n").replace("\r", "\n")  # one kind of line end, same positions
     candidates = list(_candidates(text, lexicon))
     if not candidates:
         return []
@@ -95,7 +100,7 @@ def _candidates(text: str, lexicon: Lexicon) -> Iterator[Slot]:
         start, end = match.span(1)
         if original != word and not (_is_title(original) and _opens_sentence(text, match.start())):
             continue
-        if _ARTICLE_BEFORE.search(text[max(start - 8, 0) : start]) and not _one_article(choices):
+        if _follows_article(text, start) and not _one_article(choices):
             continue
         protected = _protected_spans(text) if protected is None else protected
         if _inside(protected, start):
@@ -104,7 +109,14 @@ def _candidates(text: str, lexicon: Lexicon) -> Iterator[Slot]:
         yield Slot(start, end, word, shown, tuple(map(lexicon.surprisal, choices)))
 
 
-_ARTICLE_BEFORE = re.compile(rf"(?:^|[\s{_OPENERS}])an?[\s{_OPENERS}]+$", re.IGNORECASE)
+_ARTICLE_BEFORE = re.compile(rf"(?<!\w)an?[\s{_OPENERS}]+$", re.IGNORECASE)
+
+
+def _follows_article(text: str, position: int) -> bool:
+    """Whether "a" or "an" stands before a position, or is too far away to be seen."""
+    nearby = text[max(position - 100, 0) : position]
+    unseen = len(nearby) == 100 and nearby.isspace()
+    return unseen or _ARTICLE_BEFORE.search(nearby) is not None
 
 
 def _one_article(choices: tuple[str, ...]) -> bool:
@@ -135,6 +147,7 @@ def _sentence_ends(text: str) -> list[int]:
         stop.end()
         for stop in _STOP.finditer(text)
         if text[stop.start()] != "."
+        or not text[stop.start() - 1 : stop.start()].isalpha()
         or not _ABBREVIATION.search(text[max(stop.start() - 12, 0) : stop.start()])
     ]
 
@@ -155,7 +168,10 @@ def _protected_spans(text: str) -> list[tuple[int, int]]:
 
 def _literal_blocks(text: str) -> Iterator[tuple[int, int]]:
     """Indented blocks after a line that ends in `::` (reStructuredText)."""
+    position = 0
     for opener in _LITERAL_BLOCK.finditer(text):
+        if opener.start() < position:
+            continue  # within the last block, which then holds its block too
         margin = len(opener.group(1).expandtabs())
         position = opener.end()
         while position < len(text) and (line := _LINE.match(text, position)) is not None:

@@ -124,7 +124,9 @@ def test_an_innocent_model_is_seldom_accused(texts, marking):
     few = texts[:40]
     suspect, reference = Taste(), Taste("reference")
     p_values = np.array([
-        detect(evidence_of(few, key_of(k), marking), suspect, references=[reference], seed=k).p_value
+        detect(
+            evidence_of(few, key_of(k), marking), suspect, references=[reference], seed=k
+        ).p_value
         for k in range(200 if marking is BY_TYPE else 40)
     ])
     for level in (0.05, 0.2, 0.5):
@@ -173,7 +175,10 @@ def test_slots_that_cannot_be_scored_are_left_out_and_counted(texts):
     class Deaf(Taste):
         def choice_logprobs(self, texts, slots):
             return [
-                [np.full(len(s.choices), np.nan if s.start < 300 else 1.0 * i) for i, s in enumerate(p)]
+                [
+                    np.full(len(s.choices), np.nan if s.start < 300 else 1.0 * i)
+                    for i, s in enumerate(p)
+                ]
                 for p in slots
             ]
 

@@ -1,0 +1,720 @@
+r"""Two sets of values: is one larger? By permutation, within strata, by Welch's t; one value by its rank.
+
+Notation: stratum s holds n_s values x_si, m_s of them from its smaller set; c_si = x_si - mean_i x_si;
+T = sum over strata of the c_si from a, which is minus the sum of those from b; t its observed value;
+W = sum_s n_as n_bs / n_s, so that T / W is the mean difference within strata. One stratum: T / W is
+mean(a) - mean(b).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from ..errors import InsufficientEvidence, InvalidInput
+from . import kernels, resampling_kernels
+from .checks import MAX_MAGNITUDE, finite_vector, one_of
+from .findings import LOG10_E, Alternative, Effect, Finding, NullHistogram, Statistic, Validity
+from .montecarlo import (
+    Plan,
+    ResamplingMethod,
+    Tail,
+    drawn_tail,
+    enumerated_tail,
+    null_histogram,
+)
+from .projection import power_of_two
+
+__all__ = ["rank_test", "stratified_test", "two_sample_test", "welch_test"]
+
+_RELATIVE_TIE = 1e-12
+# Centring rounds by some 2e-16 of the largest value; sums that differ by less count as ties too. In
+# units of the 1e-10 by which `montecarlo` tells ties, per value.
+_ROUNDING = 1e-5
+_NEWTON_STEPS = 12
+_SEARCH_STEPS = 30
+_SMALLEST_BETA = 1e-280
+_HUGE_T = 1e100  # its square still is a float
+
+
+@dataclass(frozen=True, slots=True)
+class _Strata:
+    """Both sets, centred and scaled by a power of two, the smaller set of each stratum first.
+
+    Attributes:
+        values: c_si, negated where b is the smaller set: the leading values of all strata sum to T.
+        starts: Stratum s owns `values[starts[s]:starts[s + 1]]`.
+        picks: m_s, in [1, n_s / 2].
+        from_a: Which values come from a.
+        exponent: values * 2**exponent is in the unit of the data.
+        tie_scale: Sums closer than 1e-10 of it are ties.
+        n_left_out: Values in strata that hold one set only.
+    """
+
+    values: NDArray[np.float64]
+    starts: NDArray[np.int64]
+    picks: NDArray[np.int64]
+    from_a: NDArray[np.bool_]
+    exponent: int
+    tie_scale: float
+    n_left_out: int
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        return np.diff(self.starts)
+
+    @property
+    def weight(self) -> float:
+        """W."""
+        return float((self.picks * (self.sizes - self.picks) / self.sizes).sum())
+
+    @property
+    def log_outcomes(self) -> float:
+        """Log of the number of ways to choose the smaller sets."""
+        return float(_log_binomial(self.sizes, self.picks).sum())
+
+    def n_outcomes(self) -> int:
+        pairs = zip(self.sizes.tolist(), self.picks.tolist(), strict=True)
+        return math.prod(math.comb(n, m) for n, m in pairs)
+
+    def null_variance(self, values: NDArray[np.float64]) -> float:
+        """Variance of T, made of centred `values`, when the smaller sets are drawn at random."""
+        squares = np.add.reduceat(values**2, self.starts[:-1])
+        n, m = self.sizes, self.picks
+        return float((squares * m * (n - m) / (n * (n - 1.0))).sum())
+
+
+def two_sample_test(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    alternative: Alternative,
+    seed: int,
+    method: ResamplingMethod = ResamplingMethod.AUTO,
+    n_resamples: int = 99_999,
+    stop_after: int | None = None,
+) -> Finding:
+    """Test whether the values of a are larger than those of b, by permuting them between the sets.
+
+    Null hypothesis: every assignment of the values to the two sets is equally likely. The statistic is
+    the mean difference. All else is as in `stratified_test`, of which this is the case of one stratum.
+
+    Args:
+        a: Values of the first set, shape (n_a,), n_a >= 1.
+        b: Values of the second set, shape (n_b,), n_b >= 1; n_a + n_b >= 3.
+        alternative: GREATER (a is larger), LESS or TWO_SIDED; fixed before the data are seen.
+        seed: Seed of the Monte-Carlo draws, in [0, 2**64).
+        method: See `ResamplingMethod`.
+        n_resamples: Number B of Monte-Carlo draws.
+        stop_after: See `stratified_test`.
+
+    Returns:
+        A finding whose statistic is z, the mean difference over its standard deviation under the null
+        hypothesis, and whose effect is mean(a) - mean(b), in the unit of the values.
+
+    Raises:
+        InvalidInput: If an argument is malformed; the message names it and the index.
+    """
+    plan = Plan.of(alternative, method, seed, n_resamples, stop_after)
+    x_a, x_b = _set("a", a, 1), _set("b", b, 1)
+    if x_a.size + x_b.size < 3:
+        raise InvalidInput("a, b: expected at least 3 values together, got 2")
+    strata = _arranged(x_a, x_b, np.zeros(x_a.size + x_b.size, dtype=np.int64))
+    return _tested(
+        strata,
+        plan,
+        name="two-sample test",
+        where="",
+        null="All values are exchangeable: every assignment of them to the two sets is equally likely.",
+        assumptions=(
+            "Without an effect, both sets come from one distribution, or were split at random.",
+            "The values are independent of each other, or the split was random.",
+        ),
+    )
+
+
+def stratified_test(
+    a: ArrayLike,
+    b: ArrayLike,
+    strata_a: ArrayLike,
+    strata_b: ArrayLike,
+    *,
+    alternative: Alternative,
+    seed: int,
+    method: ResamplingMethod = ResamplingMethod.AUTO,
+    n_resamples: int = 99_999,
+    stop_after: int | None = None,
+) -> Finding:
+    r"""Test whether the values of a are larger than those of b in the same stratum.
+
+    The statistic is T, the sum of a's values after each stratum's mean is subtracted, which weighs
+    the strata's mean differences by n_as n_bs / n_s. The p-value is P(T >= t), P(T <= t) for LESS,
+    P(|T| >= |t|) for TWO_SIDED, when within each stratum every assignment of its values to the two
+    sets is equally likely: exact by enumeration up to 2**20 assignments, otherwise Monte Carlo,
+    (1 + b) / (1 + B). Where no draw reaches t, an upper bound on the same tail replaces the floor
+    1 / (1 + B) if it is smaller, and `method` says so; `montecarlo.drawn_tail` proves that the
+    combination is valid. Up to rounding equal sums count as ties, and ties count against the claim.
+
+    The bound is Chernoff's, exp(K(lambda) - lambda t), with an upper bound K on the cumulant
+    generating function. With w_i = exp(lambda c_i), E exp(lambda T_s) = e_m(w) / binom(n, m), where e_m
+    is the elementary symmetric polynomial. Per stratum the smaller of two bounds on it is used:
+
+    .. math:: \frac{e_m(w)}{\binom nm} \le \Bigl(\frac{e_1(w)}{n}\Bigr)^m, \qquad
+        e_m(w) \le \min_{z > 0} z^{-m} \prod_i (1 + z w_i)
+
+    The first is Maclaurin's inequality (the bound of Hoeffding 1963, section 6); the second holds
+    because e_m(w) is the coefficient of z**m in the product, whose terms are all positive. The second
+    is sharp for large strata, up to a factor of about sqrt(2 pi m (n - m) / n).
+
+    Args:
+        a: Values of the first set, shape (n_a,).
+        b: Values of the second set, shape (n_b,).
+        strata_a: Stratum of each value of a: integers or strings, shape (n_a,). Must not depend on
+            the values.
+        strata_b: Stratum of each value of b, of the same kind, shape (n_b,).
+        alternative: GREATER (a is larger), LESS or TWO_SIDED; fixed before the data are seen.
+        seed: Seed of the Monte-Carlo draws, in [0, 2**64).
+        method: See `ResamplingMethod`.
+        n_resamples: Number B of Monte-Carlo draws.
+        stop_after: Stop drawing once so many draws have reached the observed value (Besag & Clifford
+            1991); None makes all B draws. Enumeration, where AUTO chooses it, needs no draws.
+
+    Returns:
+        A finding whose n counts the values in strata that hold both sets, whose statistic is z = t /
+        sd(T under the null), and whose effect is T / W, the weighted mean difference within strata.
+
+    Raises:
+        InvalidInput: If an argument is malformed; the message names it and the index.
+        InsufficientEvidence: If the strata that hold both sets leave nothing to compare.
+    """
+    plan = Plan.of(alternative, method, seed, n_resamples, stop_after)
+    x_a, x_b = _set("a", a, 1), _set("b", b, 1)
+    labels_a, labels_b = _labels("strata_a", strata_a, x_a), _labels("strata_b", strata_b, x_b)
+    if (labels_a.dtype.kind == "U") != (labels_b.dtype.kind == "U"):
+        raise InvalidInput(
+            f"strata_b: expected labels of the kind of strata_a, {labels_a.dtype}, got {labels_b.dtype}"
+        )
+    # As Python objects: joined as arrays, int64 and uint64 labels would become floats.
+    codes: dict[object, int] = {}
+    labels = [*labels_a.tolist(), *labels_b.tolist()]
+    strata = _arranged(
+        x_a, x_b, np.array([codes.setdefault(x, len(codes)) for x in labels], dtype=np.int64)
+    )
+    finding = _tested(
+        strata,
+        plan,
+        name="stratified test",
+        where=" of the same stratum",
+        null="Within each stratum, every assignment of its values to the two sets is equally likely, "
+        "independently of the other strata.",
+        assumptions=(
+            "Without an effect, both sets of a stratum come from one distribution, or were split at "
+            "random; strata may differ.",
+            "The values of a stratum are independent of each other, or its split was random.",
+        ),
+    )
+    if not strata.n_left_out:
+        return finding
+    note = f"{strata.n_left_out} values lie in strata that hold one set only and were left out."
+    return finding.about(warnings=(*finding.warnings, note))
+
+
+def welch_test(a: ArrayLike, b: ArrayLike, *, alternative: Alternative) -> Finding:
+    r"""Test whether the mean of a is larger than that of b by Welch's t.
+
+    .. math:: t = \frac{\bar a - \bar b}{\sqrt{v_a + v_b}}, \quad v = \frac{s^2}{n}, \quad
+        \nu = \frac{(v_a + v_b)^2}{v_a^2 / (n_a - 1) + v_b^2 / (n_b - 1)}
+
+    referred to Student's t with nu degrees of freedom, in logarithms: right far below the smallest
+    float. TWO_SIDED doubles the smaller side. Source: Welch (1947). Approximate: exact neither for
+    normal values of unequal spread nor for others; far out in the tail p rests on normality alone.
+    Where p is below 1 / binom(n_a + n_b, n_a), the least that exchangeability can give, a warning
+    says so. `two_sample_test` needs no such assumption.
+
+    Args:
+        a: Values of the first set, shape (n_a,), n_a >= 2.
+        b: Values of the second set, shape (n_b,), n_b >= 2.
+        alternative: GREATER (a is larger), LESS or TWO_SIDED; fixed before the data are seen.
+
+    Returns:
+        A finding whose statistic is t and whose effect is mean(a) - mean(b) with Welch's interval.
+
+    Raises:
+        InvalidInput: If an argument is malformed, or if neither set varies though their values differ.
+    """
+    alternative = one_of("alternative", Alternative, alternative)
+    x_a, x_b = _set("a", a, 2), _set("b", b, 2)
+    exponent = power_of_two(np.concatenate((x_a, x_b)))
+    y_a, y_b = np.ldexp(x_a, -exponent), np.ldexp(x_b, -exponent)
+    difference = _mean(y_a) - _mean(y_b)
+    v_a, v_b = _variance_of_mean(y_a), _variance_of_mean(y_b)
+    if v_a + v_b == 0:
+        if abs(difference) > _RELATIVE_TIE:
+            raise InvalidInput(
+                f"a, b: neither set varies (all of a are {x_a[0]}, all of b are {x_b[0]}), so t is infinite",
+                "two_sample_test needs no variance",
+            )
+        finding = _welch_finding(alternative, 0.0, 1.0, 0.0, 0.0, 0.0, exponent, x_a.size, x_b.size)
+        return finding.about(warnings=("All values of both sets are tied: p is 1.",))
+    # Shares, so that variances near the smallest float are not lost when squared.
+    share_a, share_b = v_a / (v_a + v_b), v_b / (v_a + v_b)
+    df = 1 / (share_a**2 / (y_a.size - 1) + share_b**2 / (y_b.size - 1))
+    error = math.sqrt(v_a + v_b)
+    t = difference / error
+    log10_p = {
+        Alternative.GREATER: lambda: _student_t_log10_sf(t, df),
+        Alternative.LESS: lambda: _student_t_log10_sf(-t, df),
+        Alternative.TWO_SIDED: lambda: min(_student_t_log10_sf(abs(t), df) + math.log10(2), 0.0),
+    }[alternative]()
+    return _welch_finding(
+        alternative, t, df, log10_p, difference, error, exponent, x_a.size, x_b.size
+    )
+
+
+def rank_test(observed: float, others: ArrayLike, *, alternative: Alternative) -> Finding:
+    """Test whether one value stands out among others, by its rank.
+
+    Null hypothesis: the observed value and the K others are exchangeable. For GREATER
+    p = (1 + #{others >= observed}) / (K + 1): exact, whatever the distribution; TWO_SIDED doubles
+    the smaller side, at most 1, which is valid because each side is rejected with probability at most
+    alpha / 2. Ties count against the claim. Values are compared as they are, without a tolerance.
+
+    Args:
+        observed: The value in question.
+        others: The values to compare it with, shape (K,), K >= 1.
+        alternative: GREATER (the observed value is larger), LESS or TWO_SIDED; fixed before the data
+            are seen.
+
+    Returns:
+        A finding whose statistic is the mid-rank of the observed value, 1 the smallest, and whose effect
+        is the share of the others below it, with a Clopper-Pearson interval.
+
+    Raises:
+        InvalidInput: If an argument is malformed; the message names it and the index.
+    """
+    alternative = one_of("alternative", Alternative, alternative)
+    value, x = _number("observed", observed), _set("others", others, 1)
+    k = x.size
+    below, above = int(np.count_nonzero(x < value)), int(np.count_nonzero(x > value))
+    ties = k - below - above
+    reach_up, reach_down = 1 + above + ties, 1 + below + ties
+    extreme = {
+        Alternative.GREATER: reach_up,
+        Alternative.LESS: reach_down,
+        Alternative.TWO_SIDED: min(2 * min(reach_up, reach_down), k + 1),
+    }[alternative]
+    counts, edges = _others_histogram(x, value)
+    direction = {
+        Alternative.GREATER: "larger than",
+        Alternative.LESS: "smaller than",
+        Alternative.TWO_SIDED: "outside the range of",
+    }[alternative]
+    warnings = []
+    if ties == k:
+        warnings.append("The observed value and all others are tied: p is 1.")
+    elif ties:
+        warnings.append(
+            f"{ties} of {k} others equal the observed value and count against the claim."
+        )
+    return Finding(
+        name="rank test",
+        question=f"Is the observed value {direction} the others?",
+        null="The observed value and the others are exchangeable: each of them is equally likely to "
+        "have any rank.",
+        alternative=alternative,
+        statistic=Statistic(
+            name="mid-rank of the observed value among all, 1 the smallest",
+            value=1 + below + ties / 2,
+        ),
+        log10_p=math.log10(extreme / (k + 1)),
+        method="exact",
+        valid=Validity.FINITE_SAMPLE,
+        n=k + 1,
+        unit="values",
+        effect=Effect(
+            name="share of the others below the observed value",
+            value=below / k,
+            low=float(special.betaincinv(below, k - below + 1, 0.025)) if below else 0.0,
+            high=float(special.betaincinv(below + 1, k - below, 0.975)) if below < k else 1.0,
+            confidence=0.95,
+            interval="Clopper-Pearson, as if the others were a sample of many",
+        ),
+        assumptions=(
+            "Without an effect, the observed value was made as the others were.",
+            "The others were chosen without looking at their values.",
+        ),
+        warnings=tuple(warnings),
+        figure=NullHistogram(label="Value", edges=edges, counts=counts, observed=value),
+    )
+
+
+def _set(name: str, data: ArrayLike, least: int) -> NDArray[np.float64]:
+    vector = finite_vector(name, data)
+    if vector.size < least:
+        raise InvalidInput(
+            f"{name}: expected at least {least} value{'s' * (least > 1)}, got {vector.size}"
+        )
+    return vector
+
+
+def _number(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise InvalidInput(f"{name}: expected a number, got {value!r}")
+    if not abs(value) <= MAX_MAGNITUDE:
+        raise InvalidInput(f"{name}: expected a finite number up to 1e300, got {value!r}")
+    return float(value)
+
+
+def _labels(name: str, data: ArrayLike, values: NDArray[np.float64]) -> NDArray[np.generic]:
+    try:
+        labels = np.asarray(data)
+    except ValueError as error:
+        raise InvalidInput(f"{name}: expected {values.size} labels ({error})") from error
+    if labels.dtype.kind not in "iuU":
+        raise InvalidInput(f"{name}: expected integers or strings, got {labels.dtype}")
+    if isinstance(data, list | tuple) and labels.dtype.kind == "U":
+        for index, label in enumerate(data):  # NumPy writes 1 as "1" where it stands among strings
+            if not isinstance(label, str):
+                raise InvalidInput(f"{name}[{index}]: expected a string as before, got {label!r}")
+    if labels.shape != values.shape:
+        raise InvalidInput(
+            f"{name}: expected one label per value, shape {values.shape}, got {labels.shape}"
+        )
+    return labels
+
+
+def _arranged(
+    x_a: NDArray[np.float64], x_b: NDArray[np.float64], codes: NDArray[np.int64]
+) -> _Strata:
+    """Sort by stratum, the smaller set first, and centre; strata with one set only are left out."""
+    pooled = np.concatenate((x_a, x_b))
+    from_a = np.arange(pooled.size) < x_a.size
+    n_a, n_b = np.bincount(codes[from_a], minlength=1), np.bincount(codes[~from_a], minlength=1)
+    n_codes = max(n_a.size, n_b.size)
+    n_a, n_b = np.pad(n_a, (0, n_codes - n_a.size)), np.pad(n_b, (0, n_codes - n_b.size))
+    both = (n_a > 0) & (n_b > 0)
+    sizes, picks = (n_a + n_b)[both], np.minimum(n_a, n_b)[both]
+    if int((sizes - 1).sum()) < 2:
+        raise InsufficientEvidence(
+            "strata_a, strata_b: fewer than 3 values lie in strata that hold both sets",
+            "a value is compared only with the other set's values of its own stratum",
+        )
+    a_is_smaller = n_a <= n_b
+    order = np.lexsort((from_a != a_is_smaller[codes], codes))
+    order = order[both[codes[order]]]
+    exponent = power_of_two(pooled[order])
+    scaled, in_a = np.ldexp(pooled[order], -exponent), from_a[order]
+    starts = np.zeros(sizes.size + 1, dtype=np.int64)
+    np.cumsum(sizes, out=starts[1:])
+    first = starts[:-1]
+    centred = _centred(scaled, starts)
+    # Values equal up to rounding are ties, so that a stratum of ties is seen to say nothing.
+    spread = np.maximum.reduceat(scaled, first) - np.minimum.reduceat(scaled, first)
+    tied = spread <= _RELATIVE_TIE * np.maximum.reduceat(np.abs(scaled), first)
+    signs = np.where(tied, 0.0, np.where(a_is_smaller[both], 1.0, -1.0))
+    values = centred * np.repeat(signs, sizes)
+    telling = np.repeat(~tied, sizes)
+    rest = power_of_two(values)
+    return _Strata(
+        values=np.ldexp(values, -rest),
+        starts=starts,
+        picks=picks.astype(np.int64),
+        from_a=in_a,
+        exponent=exponent + rest,
+        tie_scale=float(
+            np.ldexp(np.abs(values).sum() + _ROUNDING * np.abs(scaled[telling]).sum(), -rest)
+        ),
+        n_left_out=pooled.size - order.size,
+    )
+
+
+def _centred(x: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
+    sizes = np.diff(starts)
+    return x - np.repeat(np.add.reduceat(x, starts[:-1]) / sizes, sizes)
+
+
+def _tested(
+    strata: _Strata,
+    plan: Plan,
+    *,
+    name: str,
+    where: str,
+    null: str,
+    assumptions: tuple[str, ...],
+) -> Finding:
+    enumerates = plan.enumerates(strata.log_outcomes / math.log(2))
+    deviation = math.sqrt(strata.null_variance(strata.values))
+    figure: NullHistogram | None = None
+    if deviation == 0:
+        z, tail = 0.0, Tail(0.0, "exact", np.zeros(1), None)
+        warnings: tuple[str, ...] = (f"All values{where or ' of both sets'} are tied: p is 1.",)
+    else:
+        tail, observed = _tail(strata, plan, enumerates)
+        z, warnings = plan.sign * observed / deviation, ()
+        figure = null_histogram(
+            plan.sign * tail.null / deviation, z, "Standardised mean difference (z)"
+        )
+    direction = {
+        Alternative.GREATER: "larger than",
+        Alternative.LESS: "smaller than",
+        Alternative.TWO_SIDED: "different on average from",
+    }[plan.alternative]
+    return Finding(
+        name=name,
+        question=f"Are the values of a {direction} those of b{where}?",
+        null=null,
+        alternative=plan.alternative,
+        statistic=Statistic(name="z, standardised mean difference", value=z),
+        log10_p=tail.log10_p,
+        method=tail.method,
+        valid=Validity.FINITE_SAMPLE,
+        n=strata.values.size,
+        unit="values",
+        effect=_shift(strata),
+        assumptions=assumptions,
+        warnings=warnings,
+        seed=tail.seed,
+        figure=figure,
+    )
+
+
+def _tail(strata: _Strata, plan: Plan, enumerates: bool) -> tuple[Tail, float]:
+    """The tail of T at t, and t, oriented by the plan."""
+    towards, starts, picks = plan.sign * strata.values, strata.starts, strata.picks
+    observed = resampling_kernels.leading_sum(towards, starts, picks)
+    if enumerates:
+        null = resampling_kernels.all_subset_sums(towards, starts, picks, strata.n_outcomes())
+        return enumerated_tail(plan, null, observed, strata.tie_scale), observed
+
+    def draw(first: int, count: int) -> NDArray[np.float64]:
+        return resampling_kernels.drawn_subset_sums(towards, starts, picks, plan.seed, first, count)
+
+    def bound() -> float:
+        least = -strata.log_outcomes  # an outcome has at least this probability
+        if not plan.two_sided:
+            return max(_log_bound(towards, starts, picks, observed), least) * LOG10_E
+        # P(|T| >= |t|) = P(T >= |t|) + P(-T >= |t|); sets of unequal sizes have no symmetric T.
+        above = _log_bound(towards, starts, picks, abs(observed))
+        below = _log_bound(-towards, starts, picks, abs(observed))
+        return min(max(float(np.logaddexp(above, below)), least), 0.0) * LOG10_E
+
+    return drawn_tail(plan, draw, observed, strata.tie_scale, bound), observed
+
+
+def _log_bound(
+    values: NDArray[np.float64],
+    starts: NDArray[np.int64],
+    picks: NDArray[np.int64],
+    t: float,
+) -> float:
+    """Log of the bound on P(T >= t) of `stratified_test`; every lambda > 0 and z > 0 gives a valid one.
+
+    Source: Chernoff (1952). A search that stops early only loses sharpness. Up to the rounding of float64.
+
+    Args:
+        values: Centred values, shape (sum n_s,).
+        starts: Stratum s owns `values[starts[s]:starts[s + 1]]`, shape (S + 1,).
+        picks: m_s, 1 <= m_s < n_s, shape (S,).
+        t: A value that the sum can take.
+
+    Returns:
+        A number <= 0; 0 where t <= 0.
+    """
+    sizes, first = np.diff(starts), starts[:-1]
+    squares = np.add.reduceat(values**2, first)
+    variance = float((squares * picks * (sizes - picks) / (sizes * (sizes - 1.0))).sum())
+    if t <= 0 or variance == 0:
+        return 0.0
+
+    def exponent(log_lam: float) -> float:
+        lam = math.exp(log_lam)
+        return float(_log_moments(lam * values, starts, picks).sum()) - lam * t
+
+    # Golden section in log(lambda) around t / variance, the choice for normal sums.
+    low, high = math.log(t / variance) - 4.0, math.log(t / variance) + 8.0
+    ratio = (math.sqrt(5) - 1) / 2
+    left, right = high - ratio * (high - low), low + ratio * (high - low)
+    at_left, at_right = exponent(left), exponent(right)
+    best = min(0.0, at_left, at_right)
+    for _ in range(_SEARCH_STEPS):
+        if at_left <= at_right:
+            high, right, at_right = right, left, at_left
+            left = high - ratio * (high - low)
+            at_left = exponent(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + ratio * (high - low)
+            at_right = exponent(right)
+        best = min(best, at_left, at_right)
+    return best
+
+
+def _log_moments(
+    y: NDArray[np.float64], starts: NDArray[np.int64], picks: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Upper bounds on log(e_m(exp y) / binom(n, m)) per stratum, shape (S,)."""
+    sizes, first = np.diff(starts), starts[:-1]
+    tops, bottoms = np.maximum.reduceat(y, first), np.minimum.reduceat(y, first)
+    means = np.log(np.add.reduceat(np.exp(y - np.repeat(tops, sizes)), first) / sizes) + tops
+    # log z solves sum_i expit(y_i + log z) = m; it lies where all terms are below, or all above, m / n.
+    odds = special.logit(picks / sizes)
+    low, high = odds - tops, odds - bottoms
+    log_z = odds - means  # the solution to first order
+    for _ in range(_NEWTON_STEPS):
+        log_z = np.where((log_z > low) & (log_z < high), log_z, (low + high) / 2)
+        share = special.expit(y + np.repeat(log_z, sizes))
+        excess = np.add.reduceat(share, first) - picks
+        low, high = np.where(excess < 0, log_z, low), np.where(excess >= 0, log_z, high)
+        slope = np.add.reduceat(share * (1 - share), first)
+        log_z = log_z - excess / np.maximum(slope, 1e-300)
+    log_z = np.where((log_z > low) & (log_z < high), log_z, (low + high) / 2)
+    products = np.add.reduceat(np.logaddexp(0.0, y + np.repeat(log_z, sizes)), first)
+    coefficients = products - picks * log_z - _log_binomial(sizes, picks)
+    moments: NDArray[np.float64] = np.minimum(picks * means, coefficients)
+    return moments
+
+
+def _log_binomial(n: NDArray[np.int64], m: NDArray[np.int64]) -> NDArray[np.float64]:
+    logs: NDArray[np.float64] = (
+        special.gammaln(n + 1.0) - special.gammaln(m + 1.0) - special.gammaln(n - m + 1.0)
+    )
+    return logs
+
+
+def _shift(strata: _Strata) -> Effect:
+    """T / W, with the standard error that the null variance has once the shift is taken out.
+
+    One stratum gives the interval of Student's two-sample t, pairs as strata that of the paired t.
+    """
+    sizes, picks, weight = strata.sizes, strata.picks, strata.weight
+    total = resampling_kernels.leading_sum(strata.values, strata.starts, picks)
+    shift = total / weight
+    leading = np.arange(strata.values.size) < np.repeat(strata.starts[:-1] + picks, sizes)
+    rest = strata.values - shift * (leading - np.repeat(picks / sizes, sizes))
+    df = int((sizes - 1).sum()) - 1
+    variance = strata.null_variance(rest) * (df + 1) / df
+    half_width = float(special.stdtrit(df, 0.975)) * math.sqrt(variance) / weight
+
+    def in_unit(value: float) -> float:
+        return float(np.ldexp(value, strata.exponent))
+
+    within = " within strata" if sizes.size > 1 else ""
+    return Effect(
+        name=f"mean difference a - b{within}, in the unit of the values",
+        value=in_unit(shift),
+        low=in_unit(shift - half_width),
+        high=in_unit(shift + half_width),
+        confidence=0.95,
+        interval="Student t for a shift of equal spread, as if the values were a sample of many",
+    )
+
+
+def _mean(x: NDArray[np.float64]) -> float:
+    return float(x[0] + (x - x[0]).mean())  # exact for a set that does not vary
+
+
+def _variance_of_mean(x: NDArray[np.float64]) -> float:
+    """Square of the standard error; 0 where the values are equal up to rounding."""
+    if np.ptp(x) <= _RELATIVE_TIE * np.abs(x).max():
+        return 0.0
+    return float(((x - _mean(x)) ** 2).sum()) / (x.size - 1) / x.size
+
+
+def _student_t_log10_sf(t: float, df: float) -> float:
+    r"""log10 P(T_df >= t) for Student's t, df > 0 not necessarily whole.
+
+    For t >= 0 the tail is I_x(df/2, 1/2) / 2 with x = df / (df + t**2) (DLMF 8.17); where that
+    underflows, its series (DLMF 8.17.8) is summed in logs. As `tails.student_t_log10_sf`, which
+    takes a correlation: 1 - rho would lose the digits of a large t.
+    """
+    if t == 0:
+        return math.log10(0.5)
+    if abs(t) < _HUGE_T:
+        log_x, x = -math.log1p(t * t / df), df / (df + t * t)
+        log_rest = -math.log1p(df / (t * t)) if t * t > 0 else -math.inf
+    else:
+        log_x, x, log_rest = math.log(df) - 2 * math.log(abs(t)), 0.0, 0.0
+    a, b = df / 2, 0.5
+    # I_x(a, b) = 1 - I_{1-x}(b, a): for small t, x rounds to 1 and would lose t altogether.
+    tail = special.betainc(a, b, x) if x < 0.5 else special.betaincc(b, a, t * t / (df + t * t))
+    half_tail = 0.5 * float(tail)
+    if t < 0:
+        return math.log1p(-half_tail) * LOG10_E
+    if half_tail > _SMALLEST_BETA:
+        return math.log10(half_tail)
+    log_tail = (
+        a * log_x
+        + b * log_rest
+        - math.log(2 * a)
+        - float(special.betaln(a, b))
+        + kernels.log_incomplete_beta_sum(a, b, x)
+    )
+    return min(log_tail * LOG10_E, 0.0)
+
+
+def _welch_finding(
+    alternative: Alternative,
+    t: float,
+    df: float,
+    log10_p: float,
+    difference: float,
+    error: float,
+    exponent: int,
+    n_a: int,
+    n_b: int,
+) -> Finding:
+    direction = {
+        Alternative.GREATER: "larger than",
+        Alternative.LESS: "smaller than",
+        Alternative.TWO_SIDED: "different from",
+    }[alternative]
+    half_width = float(special.stdtrit(df, 0.975)) * error
+    least = -float(_log_binomial(np.array([n_a + n_b]), np.array([n_a]))[0]) * LOG10_E
+    warnings = []
+    if log10_p < least:
+        warnings.append(
+            f"p is below 1e{least:.1f}, the least that exchangeable values can give: it rests on "
+            "normal tails."
+        )
+
+    def in_unit(value: float) -> float:
+        return float(np.ldexp(value, exponent))
+
+    return Finding(
+        name="Welch test",
+        question=f"Is the mean of a {direction} that of b?",
+        null="Both sets are independent samples of distributions with one mean.",
+        alternative=alternative,
+        statistic=Statistic(name=f"Welch's t with {df:.6g} degrees of freedom", value=t),
+        log10_p=log10_p,
+        method="t",
+        valid=Validity.ASYMPTOTIC,
+        n=n_a + n_b,
+        unit="values",
+        effect=Effect(
+            name="mean difference a - b, in the unit of the values",
+            value=in_unit(difference),
+            low=in_unit(difference - half_width),
+            high=in_unit(difference + half_width),
+            confidence=0.95,
+            interval="Welch's t",
+        ),
+        assumptions=(
+            "Both sets come from one distribution up to the effect under test and their spread.",
+            "The values are independent of each other.",
+            "The sets are large enough, or the values near enough to normal, for the means to be normal.",
+        ),
+        warnings=tuple(warnings),
+    )
+
+
+def _others_histogram(
+    x: NDArray[np.float64], value: float
+) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    low, high = min(float(x.min()), value), max(float(x.max()), value)
+    if low == high:
+        low, high = low - 0.5 * max(abs(low), 1.0), high + 0.5 * max(abs(high), 1.0)
+    counts, edges = np.histogram(x, bins=min(max(x.size // 4, 5), 61), range=(low, high))
+    return tuple(counts.tolist()), tuple(edges.tolist())
