@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Generator
@@ -12,7 +13,7 @@ from typing import Any
 
 from .errors import InvalidInput
 
-__all__ = ["canonical_json", "new_file", "new_folder", "read_json", "sha256_of_file"]
+__all__ = ["canonical_json", "hexadecimal", "new_file", "new_folder", "read_json", "sha256_of_file"]
 
 _CHUNK = 1 << 20
 _STAGED = ".bookplate-"  # start of the names of unfinished files
@@ -25,6 +26,17 @@ def sha256_of_file(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def hexadecimal(digits: int, value: object, what: str) -> str:
+    """`value` itself, if it is a string of so many lower-case hexadecimal digits.
+
+    Raises:
+        ValueError: If it is not; the message calls it `what`.
+    """
+    if not isinstance(value, str) or re.fullmatch(f"[0-9a-f]{{{digits}}}", value) is None:
+        raise ValueError(f"{value!r} is no {what}")
+    return value
 
 
 def canonical_json(data: Any) -> bytes:

@@ -62,7 +62,8 @@ def main() -> None:
             counts = [f"{(p_values <= level).sum()}" for level in LEVELS]
             rows.append([test, model, *counts])
     bounds = [
-        f"{binom.ppf(5e-7, RUNS, level):.0f} to {binom.isf(5e-7, RUNS, level):.0f}" for level in LEVELS
+        f"{binom.ppf(5e-7, RUNS, level):.0f} to {binom.isf(5e-7, RUNS, level):.0f}"
+        for level in LEVELS
     ]
     rows.append(["allowed by chance (1 - 1e-6)", "", *bounds])
     heading = ["test", "innocent model", *(f"p <= {level}" for level in LEVELS)]

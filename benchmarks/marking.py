@@ -10,7 +10,7 @@ from bookplate.cli.demo.corpus import docstrings
 from bookplate.watermark.embed import mark_text
 from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.lexicon import Lexicon, Tier
-from bookplate.watermark.manifest import Marking, Unit
+from bookplate.watermark.marking import Marking, Unit
 from timing import interleaved, table
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 

@@ -42,7 +42,13 @@ def permutations(rng: np.random.Generator) -> list[str]:
     n, draws = 2_000, 2_000
     x, y = rng.normal(size=(2, n))
     ours = partial(
-        spearman_test, x, y, alternative=Alternative.GREATER, seed=1, method="permutation", n_resamples=draws
+        spearman_test,
+        x,
+        y,
+        alternative=Alternative.GREATER,
+        seed=1,
+        method="permutation",
+        n_resamples=draws,
     )
 
     def scipys() -> None:

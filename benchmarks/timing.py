@@ -19,7 +19,9 @@ def interleaved(rounds: int, actions: Mapping[str, Callable[[], object]]) -> dic
     return {name: statistics.median(seconds[1:]) for name, seconds in times.items()}
 
 
-def table(title: str, heading: Sequence[str], rows: Sequence[Sequence[str]], packages: Sequence[str]) -> None:
+def table(
+    title: str, heading: Sequence[str], rows: Sequence[Sequence[str]], packages: Sequence[str]
+) -> None:
     """Print a Markdown table with machine and versions."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     print(f"\n### {title}\n")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from .options import AsJson
 from .output import print_json, quiet_libraries
 
 
@@ -16,7 +17,7 @@ def demo(
             envvar="BOOKPLATE_CACHE", help="Where trained models are kept for the next run."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Mark a dataset, train guilty and innocent models, audit them, and write the report."""
     from .demo.run import default_cache, run_demo

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from .options import AsJson
 from .output import print_json, print_rows
 
 app = typer.Typer(help="Make secret keys.", no_args_is_help=True)
@@ -18,7 +19,7 @@ def group() -> None:
 @app.command("new")
 def new(
     keyfile: Annotated[Path, typer.Argument(help="File to write; readable by its owner only.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a secret marking key. Keep it safe: without it a mark proves nothing."""
     from ..watermark.keys import MarkingKey

@@ -1,25 +1,14 @@
 """`bookplate lexicon`: rebuild or look into the substitution table."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .options import AsJson, TierName
 from .output import print_json, print_rows
 
 app = typer.Typer(help="Rebuild or look into the substitution table.", no_args_is_help=True)
-
-
-class TierName(StrEnum):
-    """The values of --tier."""
-
-    STRICT = "strict"
-    STANDARD = "standard"
-    BROAD = "broad"
-
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("build")

@@ -4,24 +4,26 @@ import importlib.metadata
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from .. import __version__
 from ..errors import InvalidInput
 from ..files import new_folder
+from ..provenance.suspect import Suspect, open_suspect
 from ..stats import Finding
 from ..stats.report import AuditReport, render_html
+from .output import print_finding, print_json, quiet_libraries
 
 __all__ = [
-    "audit_of_one",
+    "conclude",
     "now",
-    "refuse_existing",
+    "reach",
+    "refuse_unfit",
     "repeat_command",
     "versions",
     "write_files",
-    "write_report",
 ]
 
 _LIBRARIES = (
@@ -52,29 +54,65 @@ def repeat_command() -> str:
     return shlex.join(["bookplate", *sys.argv[1:]])
 
 
-def refuse_existing(folder: Path | None) -> None:
-    """Refuse an output folder that exists, before any work is done.
+def refuse_unfit(folder: Path | None, alpha: float = 0.01) -> None:
+    """Refuse an output folder that exists and a threshold that is none, before any work is done.
 
     Raises:
-        InvalidInput: If it exists.
+        InvalidInput: If one of them is unfit.
     """
     if folder is not None and folder.exists():
         raise InvalidInput(
             f"{folder}: already exists", "choose another name, or move it away first"
         )
+    if not 0 < alpha < 1:
+        raise InvalidInput(f"--alpha: expected a number between 0 and 1, got {alpha}")
 
 
-def audit_of_one(suspect: str, finding: Finding, alpha: float) -> AuditReport:
-    """A report on one test of one suspect.
+def reach(suspect: str, references: Sequence[str], device: str) -> tuple[Suspect, list[Suspect]]:
+    """Open a suspect and its references.
+
+    Args:
+        suspect: What the user called the suspect.
+        references: What the user called the references.
+        device: Where to run them.
+
+    Returns:
+        The suspect, and the references in their order.
+    """
+    quiet_libraries()
+    opened = [open_suspect(name, device=device) for name in (suspect, *references)]
+    return opened[0], opened[1:]
+
+
+def conclude(
+    suspect: str, finding: Finding, report: Path | None, *, alpha: float, as_json: bool
+) -> None:
+    """Write the report of one finding, if asked for, and print the finding.
 
     Args:
         suspect: What the user called the suspect.
         finding: The test's outcome.
+        report: Folder to make, or None.
         alpha: Threshold, fixed in advance.
-
-    Returns:
-        The report.
+        as_json: Print JSON.
     """
+    if report is not None:
+        with new_folder(report) as staged:
+            write_files(_audit_of_one(suspect, finding, alpha), staged)
+    if as_json:
+        print_json(finding.to_dict())
+    else:
+        print_finding(finding)
+
+
+def write_files(report: AuditReport, folder: Path) -> None:
+    """Write report.json and report.html into a folder that exists."""
+    (folder / "report.json").write_bytes(report.to_json())
+    (folder / "report.html").write_text(render_html(report), encoding="utf-8")
+
+
+def _audit_of_one(suspect: str, finding: Finding, alpha: float) -> AuditReport:
+    """A report on one test of one suspect."""
     return AuditReport.from_findings(
         [(suspect, finding, None)],
         title="Audit of one model",
@@ -88,20 +126,3 @@ def audit_of_one(suspect: str, finding: Finding, alpha: float) -> AuditReport:
             "No control models were examined in this run.",
         ),
     )
-
-
-def write_report(report: AuditReport, folder: Path) -> None:
-    """Write report.json and report.html into a new folder; it appears when both are whole.
-
-    Args:
-        report: The report.
-        folder: Must not exist.
-    """
-    with new_folder(folder) as staged:
-        write_files(report, staged)
-
-
-def write_files(report: AuditReport, folder: Path) -> None:
-    """Write report.json and report.html into a folder that exists."""
-    (folder / "report.json").write_bytes(report.to_json())
-    (folder / "report.html").write_text(render_html(report), encoding="utf-8")

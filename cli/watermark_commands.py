@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .output import print_finding, print_json, print_rows, quiet_libraries, working
+from .options import Alpha, AsJson, Device, References, Report, Seed, SuspectName, TierName
+from .output import print_json, print_rows, working
 
 app = typer.Typer(
     help="Mark a dataset before release, and find the mark in a model.", no_args_is_help=True
@@ -21,18 +22,9 @@ class UnitName(StrEnum):
     RECORD = "record"
 
 
-class TierName(StrEnum):
-    """The values of --tier."""
-
-    STRICT = "strict"
-    STANDARD = "standard"
-    BROAD = "broad"
-
-
 KeyOption = Annotated[Path, typer.Option("--key", help="Key file made by 'bookplate key new'.")]
 TextColumn = Annotated[str, typer.Option(help="Column (or key) that holds the text.")]
 IdColumn = Annotated[str | None, typer.Option(help="Column (or key) of the dataset's own ids.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("embed")
@@ -64,7 +56,7 @@ def embed(
     from ..watermark.embed import embed as embed_file
     from ..watermark.keys import MarkingKey
     from ..watermark.lexicon import Tier
-    from ..watermark.manifest import Marking, Unit
+    from ..watermark.marking import Marking, Unit
 
     default_ghosts = 19 if unit is UnitName.RECORD else 0
     marking = Marking(
@@ -115,12 +107,8 @@ def restore(
 @app.command("detect")
 def detect(
     manifest: Annotated[Path, typer.Argument(help="The private manifest.parquet.")],
-    suspect: Annotated[
-        str, typer.Option(help="Model folder (safetensors), or owner/model on the hub.")
-    ],
-    reference: Annotated[
-        list[str] | None, typer.Option(help="Model that never saw the release; may be repeated.")
-    ] = None,
+    suspect: SuspectName,
+    reference: References = None,
     released: Annotated[
         Path | None,
         typer.Option(help="A released file; default: the ones in ../release/ of the manifest."),
@@ -128,36 +116,23 @@ def detect(
     key: Annotated[
         Path | None, typer.Option("--key", help="Draw every choice anew and compare.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the Monte-Carlo draws.")] = 0,
-    report: Annotated[
-        Path | None, typer.Option(help="Also write report.json and report.html here.")
-    ] = None,
-    alpha: Annotated[
-        float, typer.Option(help="Threshold for the report's verdict, fixed in advance.")
-    ] = 0.01,
+    seed: Seed = 0,
+    report: Report = None,
+    alpha: Alpha = 0.01,
     text_column: TextColumn = "text",
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Test whether a model was trained on a marked release."""
     from ..watermark.detect import detect as detect_mark
     from ..watermark.detect import load_evidence
     from ..watermark.keys import MarkingKey
-    from .reporting import audit_of_one, refuse_existing, write_report
+    from .reporting import conclude, reach, refuse_unfit
 
-    refuse_existing(report)
+    refuse_unfit(report, alpha)
     marking_key = None if key is None else MarkingKey.read(key)
     evidence = load_evidence(manifest, released=released, key=marking_key, text_column=text_column)
-    from ..provenance.suspect import open_suspect
-
-    quiet_libraries()
+    model, references = reach(suspect, reference or [], device)
     with working(f"scoring {suspect}"):
-        finding = detect_mark(
-            evidence,
-            open_suspect(suspect, device=device),
-            references=[open_suspect(name, device=device) for name in reference or []],
-            seed=seed,
-        )
-    if report is not None:
-        write_report(audit_of_one(suspect, finding, alpha), report)
-    print_json(finding.to_dict()) if as_json else print_finding(finding)
+        finding = detect_mark(evidence, model, references=references, seed=seed)
+    conclude(suspect, finding, report, alpha=alpha, as_json=as_json)

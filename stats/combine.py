@@ -5,6 +5,7 @@ Combining tests that all null hypotheses hold; adjusting asks of each null hypot
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TypeVar
@@ -109,9 +110,8 @@ def combine(
     exact = exact and method is not CombineMethod.CAUCHY and not shared
     return Finding(
         name=f"{method.value.capitalize()} combination of {_count(parts)}",
-        question=f"Taken together, does {_listed(parts)} speak against the null hypotheses?"
-        if len(parts) == 1
-        else f"Taken together, do {_listed(parts)} speak against their null hypotheses?",
+        question="Do the findings, taken together, speak against their null hypotheses? They are: "
+        f"{_listed(parts)}.",
         null="All of these hold: " + " ".join(_unique(part.null for part in parts)),
         alternative=Alternative.GREATER,
         statistic=statistic,
@@ -233,7 +233,8 @@ def _weights(weights: ArrayLike | None, k: int, method: CombineMethod) -> NDArra
     if (scale <= 0).any():
         i = int((scale <= 0).argmax())
         raise InvalidInput(f"weights[{i}]: expected a positive weight, got {scale[i]}")
-    return scale / scale.max()  # squares neither overflow nor all underflow
+    scaled: NDArray[np.float64] = scale / scale.max()  # squares neither overflow nor all underflow
+    return scaled
 
 
 def _check_independence(
@@ -255,8 +256,9 @@ def _check_independence(
             f"method: {method.value} is valid for independent findings only",
             "state assume_independent=True if they are, or use bonferroni or cauchy",
         )
+    seen: dict[Finding, int] = {}
     for index, part in enumerate(parts):
-        first = parts.index(part)
+        first = seen.setdefault(part, index)
         if first < index:
             raise InvalidInput(
                 f"findings[{index}]: the same as findings[{first}], so they are not independent",
@@ -339,7 +341,7 @@ def _own_warnings(parts: Sequence[Finding], method: CombineMethod, shared_seed: 
     texts = []
     if method is CombineMethod.CAUCHY and len(parts) > 1:
         texts.append(
-            "The Cauchy combination is approximate for dependent findings: in simulations of "
+            "The Cauchy combination is approximate for dependent findings: in simulations of up to 100 "
             "correlated normal statistics p was too small by a factor of up to 1.7, less for smaller p; "
             f"under the worst dependence the factor is at most {len(parts)}."
         )
@@ -359,8 +361,8 @@ def _own_warnings(parts: Sequence[Finding], method: CombineMethod, shared_seed: 
 
 def _shared_seed(parts: Sequence[Finding]) -> str:
     """Draws from one seed are not independent; they matter less the more there are, so: asymptotic."""
-    seeds = [part.seed for part in parts if part.seed is not None]
-    repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    seeds = Counter(part.seed for part in parts if part.seed is not None)
+    repeated = [seed for seed, times in seeds.items() if times > 1]
     if not repeated:
         return ""
     return (
@@ -370,11 +372,11 @@ def _shared_seed(parts: Sequence[Finding]) -> str:
 
 
 def _shared_inputs(parts: Sequence[Finding]) -> list[str]:
-    given = [item for part in parts for item in set(part.inputs)]
+    given = Counter(item for part in parts for item in _unique(part.inputs))
     return [
         f"Several findings rest on {item.name}: their independence needs a reason."
-        for item in _unique(given)
-        if given.count(item) > 1
+        for item, times in given.items()
+        if times > 1
     ]
 
 

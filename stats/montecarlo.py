@@ -85,6 +85,7 @@ class Plan:
 
     @property
     def two_sided(self) -> bool:
+        """Whether the size of a sum counts, and not its sign."""
         return self.alternative is Alternative.TWO_SIDED
 
     def enumerates(self, log2_outcomes: float) -> bool:

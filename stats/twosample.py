@@ -263,11 +263,10 @@ def welch_test(a: ArrayLike, b: ArrayLike, *, alternative: Alternative) -> Findi
     df = 1 / (share_a**2 / (y_a.size - 1) + share_b**2 / (y_b.size - 1))
     error = math.sqrt(v_a + v_b)
     t = difference / error
-    log10_p = {
-        Alternative.GREATER: lambda: _student_t_log10_sf(t, df),
-        Alternative.LESS: lambda: _student_t_log10_sf(-t, df),
-        Alternative.TWO_SIDED: lambda: min(_student_t_log10_sf(abs(t), df) + math.log10(2), 0.0),
-    }[alternative]()
+    if alternative is Alternative.TWO_SIDED:
+        log10_p = min(_student_t_log10_sf(abs(t), df) + math.log10(2), 0.0)
+    else:
+        log10_p = _student_t_log10_sf(-t if alternative is Alternative.LESS else t, df)
     return _welch_finding(
         alternative, t, df, log10_p, difference, error, exponent, x_a.size, x_b.size
     )

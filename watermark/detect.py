@@ -7,7 +7,7 @@ is the key's, and a model that never saw the release is independent of it.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,9 @@ from ..stats import Finding, Input, choice_test, ghost_test
 from ..tables import apply_edits, read_table
 from .embed import RELEASE_NAME, original_texts
 from .keys import MarkingKey
-from .manifest import Manifest, MarkedRecord, Release, Unit
+from .manifest import Manifest, MarkedRecord
+from .marking import Unit
+from .release import Release
 
 __all__ = ["Evidence", "detect", "load_evidence", "score_units", "unit_test"]
 
@@ -158,6 +160,9 @@ def detect(
         assumptions=(_KEY_ASSUMPTION, *_reference_assumptions(references)),
         warnings=(*finding.warnings, *evidence.warnings, *warnings),
         inputs=(*evidence.inputs, suspect.identity, *(r.identity for r in references)),
+        effect=replace(
+            finding.effect, name=finding.effect.name.replace("in the unit of the scores", "in nats")
+        ),
     )
 
 

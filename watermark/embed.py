@@ -10,7 +10,9 @@ from ..files import new_file, new_folder, sha256_of_file
 from ..tables import apply_edits, read_table
 from .keys import Drawer, MarkingKey
 from .lexicon import Lexicon
-from .manifest import Manifest, MarkedRecord, MarkedSlot, Marking, Release, Unit, digest_of
+from .manifest import Manifest, MarkedRecord, MarkedSlot, digest_of
+from .marking import Marking, Unit
+from .release import Release
 from .selection import find_slots
 
 __all__ = ["EmbedSummary", "embed", "mark_text", "mark_texts", "original_texts", "restore"]

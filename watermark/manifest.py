@@ -1,4 +1,4 @@
-"""The private table of every slot and choice, and the public description of a release.
+"""The private table of every slot and choice of a release.
 
 A manifest has one row per distinct record: `record` (SHA-256 of the original text), `released`
 (SHA-256 of the released text), `ids`, `salt`, and `slots`. It holds no text but the replaced words;
@@ -8,10 +8,8 @@ manifest does not depend on the order of the dataset.
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from enum import StrEnum
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,93 +17,16 @@ from typing import Any
 import polars as pl
 
 from ..errors import InvalidInput, VerificationError
-from ..files import canonical_json, read_json
+from ..files import canonical_json, hexadecimal
 from ..provenance.custody import MerkleCommitment, commit
 from ..tables import Edit, apply_edits
-from .keys import Drawer, MarkingKey
-from .lexicon import Tier
+from .keys import MarkingKey
+from .marking import Marking
 
-__all__ = ["Manifest", "MarkedRecord", "MarkedSlot", "Marking", "Release", "Unit", "digest_of"]
+__all__ = ["Manifest", "MarkedRecord", "MarkedSlot", "digest_of"]
 
-_MANIFEST_FORMAT = "bookplate-manifest/1"
-_RELEASE_FORMAT = "bookplate-release/1"
+_FORMAT = "bookplate-manifest/1"
 _METADATA_KEY = "bookplate"
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_SALT = re.compile(r"[0-9a-f]{32}")
-
-
-class Unit(StrEnum):
-    """What one draw of the key decides."""
-
-    TYPE = "type"  # a word type: one choice for the whole dataset
-    RECORD = "record"  # every slot of every record, with ghosts to compare whole records
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marking:
-    """How a dataset is marked.
-
-    Attributes:
-        unit: What one draw decides.
-        tier: Tier of the substitution table.
-        per_sentence: Most slots per sentence (K).
-        ghosts: Unpublished variants per record (M); 0 unless the unit is the record.
-    """
-
-    unit: Unit = Unit.TYPE
-    tier: Tier = Tier.STRICT
-    per_sentence: int = 5
-    ghosts: int = 0
-
-    def __post_init__(self) -> None:
-        if self.per_sentence < 1:
-            raise InvalidInput(f"expected at least 1 word per sentence, got {self.per_sentence}")
-        if self.unit is Unit.TYPE and self.ghosts:
-            raise InvalidInput("ghosts belong to the unit 'record'; by type the test needs none")
-        if self.unit is Unit.RECORD and not 1 <= self.ghosts <= 999:
-            raise InvalidInput(
-                f"the unit 'record' needs 1 to 999 ghosts, got {self.ghosts}", "19 is a good number"
-            )
-
-    def draw(
-        self, drawer: Drawer, record: str, index: int, word: str, n_choices: int
-    ) -> tuple[int, ...]:
-        """The released choice of a slot, then each ghost's.
-
-        Args:
-            drawer: The key's source of choices.
-            record: SHA-256 of the original text, so that equal texts get equal marks.
-            index: Which slot of the record.
-            word: The slot's word type.
-            n_choices: How many choices the slot has.
-
-        Returns:
-            Indices in [0, n_choices), one more than there are ghosts.
-        """
-        if self.unit is Unit.TYPE:
-            return (drawer.draw(n_choices, "type", word),)
-        return tuple(
-            drawer.draw(n_choices, "record", record, str(index), str(variant))
-            for variant in range(self.ghosts + 1)
-        )
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Marking":
-        """Read what `dataclasses.asdict` wrote.
-
-        Raises:
-            InvalidInput: If a field is missing, unknown or out of range.
-        """
-        expected = {field.name for field in fields(cls)}
-        if not isinstance(data, Mapping) or set(data) != expected:
-            raise InvalidInput(f"expected marking parameters {sorted(expected)}, got {data!r}")
-        for name in ("per_sentence", "ghosts"):
-            if type(data[name]) is not int:
-                raise InvalidInput(f"expected a whole number for '{name}', got {data[name]!r}")
-        try:
-            return cls(**{**data, "unit": Unit(data["unit"]), "tier": Tier(data["tier"])})
-        except ValueError as error:
-            raise InvalidInput(f"unknown marking parameters: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +161,7 @@ class Manifest:
             for record, salt in zip(self.records, self.salts, strict=True)
         ]
         header = {
-            "format": _MANIFEST_FORMAT,
+            "format": _FORMAT,
             "marking": asdict(self.marking),
             "lexicon_sha256": self.lexicon_sha256,
             "key_commitment": self.key_commitment,
@@ -287,11 +208,7 @@ class Manifest:
         with path.open("rb") as file:
             frame = pl.read_parquet(file)
         header = json.loads(metadata)
-        if (
-            not isinstance(header, dict)
-            or set(header) != _HEADER
-            or header["format"] != _MANIFEST_FORMAT
-        ):
+        if not isinstance(header, dict) or set(header) != _HEADER or header["format"] != _FORMAT:
             raise ValueError(f"its header is {header!r}")
         if frame.schema != _SCHEMA:
             raise ValueError(f"its columns are {frame.columns}")
@@ -301,10 +218,10 @@ class Manifest:
             raise ValueError("its records are not in order")
         return cls(
             marking=marking,
-            lexicon_sha256=_checked(_DIGEST, header["lexicon_sha256"], "digest of the table"),
-            key_commitment=_checked(_DIGEST, header["key_commitment"], "key commitment"),
+            lexicon_sha256=hexadecimal(64, header["lexicon_sha256"], "digest of the table"),
+            key_commitment=hexadecimal(64, header["key_commitment"], "key commitment"),
             records=records,
-            salts=tuple(_checked(_SALT, salt, "salt") for salt in frame["salt"]),
+            salts=tuple(hexadecimal(32, salt, "salt") for salt in frame["salt"]),
         )
 
     def by_original(self) -> dict[str, MarkedRecord]:
@@ -440,19 +357,13 @@ def _row(record: MarkedRecord, *, rows: bool = True) -> dict[str, Any]:
     return {**row, "rows": list(record.rows)} if rows else row
 
 
-def _checked(pattern: re.Pattern[str], value: object, what: str) -> str:
-    if not isinstance(value, str) or pattern.fullmatch(value) is None:
-        raise ValueError(f"{value!r} is no {what}")
-    return value
-
-
 def _record(row: Mapping[str, Any], n_ghosts: int) -> MarkedRecord:
-    name = _checked(_DIGEST, row["record"], "digest of a record")
+    name = hexadecimal(64, row["record"], "digest of a record")
     try:
         _refuse_nulls(row, ("ids", "rows", "slots"))
         record = MarkedRecord(
             name,
-            _checked(_DIGEST, row["released"], "digest of a released text"),
+            hexadecimal(64, row["released"], "digest of a released text"),
             tuple(_slot(slot, n_ghosts) for slot in row["slots"]),
             tuple(row["ids"]),
             tuple(row["rows"]),
@@ -494,67 +405,3 @@ def _refuse_nulls(data: Mapping[str, Any], names: Sequence[str]) -> None:
     for name in names:
         if data[name] is None or None in data[name]:
             raise ValueError(f"'{name}' is missing or holds a missing value")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """The public description of a release: binds key and manifest, reveals neither.
-
-    Attributes:
-        marking: How the dataset was marked.
-        lexicon_sha256: Digest of the substitution table.
-        key_commitment: Salted commitment to the key.
-        manifest: Merkle commitment to the manifest's rows.
-        files: Name and SHA-256 of each released file.
-    """
-
-    marking: Marking
-    lexicon_sha256: str
-    key_commitment: str
-    manifest: MerkleCommitment
-    files: Mapping[str, str]
-
-    def write(self, path: Path) -> None:
-        """Write as readable JSON, the same bytes for the same release."""
-        data = {"format": _RELEASE_FORMAT, **asdict(self)}
-        path.write_text(json.dumps(data, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-    @classmethod
-    def read(cls, path: Path) -> "Release":
-        """Read what `write` wrote.
-
-        Raises:
-            InvalidInput: If the file is no release description of this version.
-        """
-        data = read_json(path, "release.json")
-        expected = {"format", *(field.name for field in fields(cls))}
-        try:
-            if set(data) != expected or data["format"] != _RELEASE_FORMAT:
-                raise InvalidInput(f"expected {_RELEASE_FORMAT} with {sorted(expected)}")
-            return cls(
-                marking=Marking.from_dict(data["marking"]),
-                lexicon_sha256=_checked(_DIGEST, data["lexicon_sha256"], "digest of the table"),
-                key_commitment=_checked(_DIGEST, data["key_commitment"], "key commitment"),
-                manifest=_merkle(data["manifest"]),
-                files=_files(data["files"]),
-            )
-        except ValueError as error:
-            raise InvalidInput(f"{path}: not a release.json of this version: {error}") from error
-
-
-def _merkle(data: object) -> MerkleCommitment:
-    if not isinstance(data, dict) or set(data) != {"root", "leaf_count"}:
-        raise ValueError(f"{data!r} is no commitment to a manifest")
-    if type(data["leaf_count"]) is not int or data["leaf_count"] < 0:
-        raise ValueError(f"{data['leaf_count']!r} is no leaf count")
-    return MerkleCommitment(_checked(_DIGEST, data["root"], "Merkle root"), data["leaf_count"])
-
-
-def _files(data: object) -> dict[str, str]:
-    if not isinstance(data, dict) or not data:
-        raise ValueError(f"{data!r} does not list the released files")
-    for name, digest in data.items():
-        if Path(name).name != name or name in {"", ".."}:
-            raise ValueError(f"{name!r} is no plain file name")
-        _checked(_DIGEST, digest, f"digest of {name!r}")
-    return data

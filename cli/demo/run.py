@@ -28,8 +28,8 @@ from ...tables import read_table
 from ...watermark.embed import embed
 from ...watermark.keys import MarkingKey
 from ...watermark.lexicon import Tier
-from ...watermark.manifest import Marking
-from ..reporting import refuse_existing, write_files
+from ...watermark.marking import Marking
+from ..reporting import refuse_unfit, write_files
 from .audit import audit
 from .corpus import cached_docstrings
 from .training import ModelSize, Recipe, packed, tokenizer_of, train
@@ -121,7 +121,7 @@ def run_demo(out: Path, cache: Path, progress: Progress, plan: Plan | None = Non
     Raises:
         InvalidInput: If `out` exists, or a package of the corpus is not installed.
     """
-    refuse_existing(out)
+    refuse_unfit(out)
     cache.mkdir(parents=True, exist_ok=True)
     with new_folder(out) as staged:
         workshop = _Workshop(plan or Plan(), cache, staged, progress)

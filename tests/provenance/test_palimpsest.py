@@ -56,7 +56,9 @@ def test_difference_subtracts_the_mean_of_the_references(rng):
     finding = order_test(
         transcript_of(steps), scores, [a, b], seed=1, statistic=QueryStatistic.DIFFERENCE
     )
-    assert finding.statistic.value == pytest.approx(spearmanr(steps, scores - (a + b) / 2).statistic)
+    assert finding.statistic.value == pytest.approx(
+        spearmanr(steps, scores - (a + b) / 2).statistic
+    )
 
 
 def test_residual_regresses_on_references_and_length(rng):
@@ -93,7 +95,11 @@ def test_false_alarms_stay_within_the_level(rng, method):
     scores = np.round(reference - 0.02 * lengths + rng.standard_cauchy(size=n), 1)
     p_values = np.array([
         order_test(
-            transcript_of(rng.permutation(n) // 8, lengths), scores, [reference], seed=run, method=method
+            transcript_of(rng.permutation(n) // 8, lengths),
+            scores,
+            [reference],
+            seed=run,
+            method=method,
         ).p_value
         for run in range(runs if method is SpearmanMethod.T else runs // 4)
     ])

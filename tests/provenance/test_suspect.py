@@ -114,7 +114,9 @@ def test_token_ids_are_taken_as_they_are(suspect):
     np.testing.assert_allclose(scores, plain_logprobs(suspect, list(ids)), atol=1e-4)
 
 
-TEXT = "The slogan was   profitably used; a\tslogan again, then (slogan) and the end of it.\r\nslogan!"
+TEXT = (
+    "The slogan was   profitably used; a\tslogan again, then (slogan) and the end of it.\r\nslogan!"
+)
 CHOICES = ("slogan", "motto", "extraordinarily", "a", "zq")
 
 
@@ -152,12 +154,17 @@ def test_choices_in_long_texts_have_half_a_context_of_past(suspect, english):
     (scores,) = suspect.choice_logprobs([text], [slots])
     ids = suspect._token_ids(text)
     first, last = (
-        1 + len(suspect._tokenizer(text[: slot.start - 1])["input_ids"]) for slot in slots[:: len(slots) - 1]
+        1 + len(suspect._tokenizer(text[: slot.start - 1])["input_ids"])
+        for slot in slots[:: len(slots) - 1]
     )
     assert first < last
     # The last window that holds the whole place starts at a multiple of half the usable context.
-    longest = max(len(c) for c in align_slots(
-        suspect._tokenizer, [text], [slots[-1:]], start_token=0)[0][1][0].choices)
+    longest = max(
+        len(c)
+        for c in align_slots(suspect._tokenizer, [text], [slots[-1:]], start_token=0)[0][1][
+            0
+        ].choices
+    )
     reach = suspect.context - longest
     begin = max(0, -(-(last - reach) // (reach // 2))) * (reach // 2)
     ids = suspect._token_ids(text)

@@ -12,7 +12,8 @@ from bookplate.watermark.detect import Evidence, detect, load_evidence, score_un
 from bookplate.watermark.embed import embed, mark_texts
 from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.lexicon import Tier
-from bookplate.watermark.manifest import Marking, Unit, digest_of
+from bookplate.watermark.manifest import digest_of
+from bookplate.watermark.marking import Marking, Unit
 from scipy.stats import binom
 
 BY_TYPE = Marking(tier=Tier.BROAD)

@@ -17,7 +17,8 @@ from bookplate.watermark.embed import embed, mark_texts, original_texts, restore
 from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.lexicon import Lexicon, Tier, starts_with_vowel_sound
 from bookplate.watermark.lexicon.lexicon import SCHEMA, SHIPPED_TABLE
-from bookplate.watermark.manifest import Manifest, Marking, Unit, digest_of
+from bookplate.watermark.manifest import Manifest, digest_of
+from bookplate.watermark.marking import Marking, Unit
 from bookplate.watermark.selection import find_slots
 from hypothesis import given, settings
 from hypothesis import strategies as st

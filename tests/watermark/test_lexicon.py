@@ -33,7 +33,7 @@ SYNSETS = [
     ),
     ("n", {"vigor": 5, "vigour": 3, "vitality": 2}, [], [], "active strength"),
     ("n", {"teacher": 50, "instructor": 20, "beak": 2}, [(";u", 0, "0300")], [], "one who teaches"),
-    ("n", {"couch": 30, "sofa": 20}, [], [], "a seat"),
+    ("n", {"couch": 12, "sofa": 20}, [], [], "a seat"),
     ("n", {"couch": 60}, [], [], "a bed of soil"),
     ("n", {"painter": 9, "limner": 0}, [], [], "far rarer than the word itself"),
     ("a", {"awake(p)": 9, "sleepless": 5}, [], [], "not asleep"),

@@ -10,7 +10,9 @@ from bookplate.errors import InvalidInput, VerificationError
 from bookplate.watermark.embed import embed, mark_texts
 from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.lexicon import Tier
-from bookplate.watermark.manifest import Manifest, Marking, Release, Unit
+from bookplate.watermark.manifest import Manifest
+from bookplate.watermark.marking import Marking, Unit
+from bookplate.watermark.release import Release
 
 KEY = MarkingKey(bytes(range(32)), b"s" * 32)
 BY_TYPE = Marking(unit=Unit.TYPE, tier=Tier.BROAD)

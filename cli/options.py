@@ -1,0 +1,38 @@
+"""Options that several commands share, each said once."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["Alpha", "AsJson", "Device", "References", "Report", "Seed", "SuspectName", "TierName"]
+
+
+class TierName(StrEnum):
+    """The values of --tier; the library's own enumeration would cost its import at start-up."""
+
+    STRICT = "strict"
+    STANDARD = "standard"
+    BROAD = "broad"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+SuspectName = Annotated[
+    str,
+    typer.Option(
+        "--suspect", help="Model folder (safetensors), or owner/model on the Hugging Face hub."
+    ),
+]
+References = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--reference", help="Model that cannot have seen the release or the order; may be repeated."
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Seed of the random draws.")]
+Report = Annotated[
+    Path | None, typer.Option(help="Also write report.json and report.html into this new folder.")
+]
+Alpha = Annotated[float, typer.Option(help="Threshold of the report's verdict, fixed in advance.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]

@@ -1,0 +1,86 @@
+"""How a dataset is marked: what one draw of the key decides, and from which words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from ..errors import InvalidInput
+from .keys import Drawer
+from .lexicon import Tier
+
+__all__ = ["Marking", "Unit"]
+
+
+class Unit(StrEnum):
+    """What one draw of the key decides."""
+
+    TYPE = "type"  # a word type: one choice for the whole dataset
+    RECORD = "record"  # every slot of every record, with ghosts to compare whole records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marking:
+    """How a dataset is marked.
+
+    Attributes:
+        unit: What one draw decides.
+        tier: Tier of the substitution table.
+        per_sentence: Most slots per sentence (K).
+        ghosts: Unpublished variants per record (M); 0 unless the unit is the record.
+    """
+
+    unit: Unit = Unit.TYPE
+    tier: Tier = Tier.STRICT
+    per_sentence: int = 5
+    ghosts: int = 0
+
+    def __post_init__(self) -> None:
+        if self.per_sentence < 1:
+            raise InvalidInput(f"expected at least 1 word per sentence, got {self.per_sentence}")
+        if self.unit is Unit.TYPE and self.ghosts:
+            raise InvalidInput("ghosts belong to the unit 'record'; by type the test needs none")
+        if self.unit is Unit.RECORD and not 1 <= self.ghosts <= 999:
+            raise InvalidInput(
+                f"the unit 'record' needs 1 to 999 ghosts, got {self.ghosts}", "19 is a good number"
+            )
+
+    def draw(
+        self, drawer: Drawer, record: str, index: int, word: str, n_choices: int
+    ) -> tuple[int, ...]:
+        """The released choice of a slot, then each ghost's.
+
+        Args:
+            drawer: The key's source of choices.
+            record: SHA-256 of the original text, so that equal texts get equal marks.
+            index: Which slot of the record.
+            word: The slot's word type.
+            n_choices: How many choices the slot has.
+
+        Returns:
+            Indices in [0, n_choices), one more than there are ghosts.
+        """
+        if self.unit is Unit.TYPE:
+            return (drawer.draw(n_choices, "type", word),)
+        return tuple(
+            drawer.draw(n_choices, "record", record, str(index), str(variant))
+            for variant in range(self.ghosts + 1)
+        )
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Marking":
+        """Read what `dataclasses.asdict` wrote.
+
+        Raises:
+            InvalidInput: If a field is missing, unknown or out of range.
+        """
+        expected = {field.name for field in fields(cls)}
+        if not isinstance(data, Mapping) or set(data) != expected:
+            raise InvalidInput(f"expected marking parameters {sorted(expected)}, got {data!r}")
+        for name in ("per_sentence", "ghosts"):
+            if type(data[name]) is not int:
+                raise InvalidInput(f"expected a whole number for '{name}', got {data[name]!r}")
+        try:
+            return cls(**{**data, "unit": Unit(data["unit"]), "tier": Tier(data["tier"])})
+        except ValueError as error:
+            raise InvalidInput(f"unknown marking parameters: {error}") from error

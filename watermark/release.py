@@ -1,0 +1,79 @@
+"""The public description of a release: what is published beside the marked files."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from ..errors import InvalidInput
+from ..files import hexadecimal, read_json
+from ..provenance.custody import MerkleCommitment
+from .marking import Marking
+
+__all__ = ["Release"]
+
+_FORMAT = "bookplate-release/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """The public description of a release: binds key and manifest, reveals neither.
+
+    Attributes:
+        marking: How the dataset was marked.
+        lexicon_sha256: Digest of the substitution table.
+        key_commitment: Salted commitment to the key.
+        manifest: Merkle commitment to the manifest's rows.
+        files: Name and SHA-256 of each released file.
+    """
+
+    marking: Marking
+    lexicon_sha256: str
+    key_commitment: str
+    manifest: MerkleCommitment
+    files: Mapping[str, str]
+
+    def write(self, path: Path) -> None:
+        """Write as readable JSON, the same bytes for the same release."""
+        data = {"format": _FORMAT, **asdict(self)}
+        path.write_text(json.dumps(data, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> "Release":
+        """Read what `write` wrote.
+
+        Raises:
+            InvalidInput: If the file is no release description of this version.
+        """
+        data = read_json(path, "release.json")
+        expected = {"format", *(field.name for field in fields(cls))}
+        try:
+            if set(data) != expected or data["format"] != _FORMAT:
+                raise InvalidInput(f"expected {_FORMAT} with {sorted(expected)}")
+            return cls(
+                marking=Marking.from_dict(data["marking"]),
+                lexicon_sha256=hexadecimal(64, data["lexicon_sha256"], "digest of the table"),
+                key_commitment=hexadecimal(64, data["key_commitment"], "key commitment"),
+                manifest=_merkle(data["manifest"]),
+                files=_files(data["files"]),
+            )
+        except ValueError as error:
+            raise InvalidInput(f"{path}: not a release.json of this version: {error}") from error
+
+
+def _merkle(data: object) -> MerkleCommitment:
+    if not isinstance(data, dict) or set(data) != {"root", "leaf_count"}:
+        raise ValueError(f"{data!r} is no commitment to a manifest")
+    if type(data["leaf_count"]) is not int or data["leaf_count"] < 0:
+        raise ValueError(f"{data['leaf_count']!r} is no leaf count")
+    return MerkleCommitment(hexadecimal(64, data["root"], "Merkle root"), data["leaf_count"])
+
+
+def _files(data: object) -> dict[str, str]:
+    if not isinstance(data, dict) or not data:
+        raise ValueError(f"{data!r} does not list the released files")
+    for name, digest in data.items():
+        if Path(name).name != name or name in {"", ".."}:
+            raise ValueError(f"{name!r} is no plain file name")
+        hexadecimal(64, digest, f"digest of {name!r}")
+    return data
