@@ -71,7 +71,9 @@ def working(what: str) -> Generator[None]:
 def quiet_libraries() -> None:
     """Keep other libraries' progress bars and advice out of our output."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 
+    hub_logging.set_verbosity_error()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -46,7 +46,7 @@ def query(
     from ..provenance.palimpsest import QueryStatistic, Transcript, query_test
     from .reporting import conclude, reach, refuse_unfit
 
-    refuse_unfit(report, alpha)
+    refuse_unfit(report, alpha, seed)
     order = Transcript.read(transcript)
     model, references = reach(suspect, reference or [], device)
     chosen = None if statistic is None else QueryStatistic(statistic.value)

@@ -1,6 +1,7 @@
 """From findings to a folder with report.json and report.html."""
 
 import importlib.metadata
+import os
 import platform
 import shlex
 import sys
@@ -54,18 +55,20 @@ def repeat_command() -> str:
     return shlex.join(["bookplate", *sys.argv[1:]])
 
 
-def refuse_unfit(folder: Path | None, alpha: float = 0.01) -> None:
-    """Refuse an output folder that exists and a threshold that is none, before any work is done.
+def refuse_unfit(folder: Path | None, alpha: float = 0.01, seed: int = 0) -> None:
+    """Refuse an output folder that exists, a threshold or a seed that is none, before any work is done.
 
     Raises:
         InvalidInput: If one of them is unfit.
     """
-    if folder is not None and folder.exists():
+    if folder is not None and os.path.lexists(folder):
         raise InvalidInput(
             f"{folder}: already exists", "choose another name, or move it away first"
         )
     if not 0 < alpha < 1:
         raise InvalidInput(f"--alpha: expected a number between 0 and 1, got {alpha}")
+    if not 0 <= seed < 2**64:
+        raise InvalidInput(f"--seed: expected an integer in [0, 2**64), got {seed}")
 
 
 def reach(suspect: str, references: Sequence[str], device: str) -> tuple[Suspect, list[Suspect]]:

@@ -129,7 +129,7 @@ def detect(
     from ..watermark.keys import MarkingKey
     from .reporting import conclude, reach, refuse_unfit
 
-    refuse_unfit(report, alpha)
+    refuse_unfit(report, alpha, seed)
     marking_key = None if key is None else MarkingKey.read(key)
     evidence = load_evidence(manifest, released=released, key=marking_key, text_column=text_column)
     model, references = reach(suspect, reference or [], device)

@@ -101,6 +101,9 @@ def two_sample_test(
     Null hypothesis: every assignment of the values to the two sets is equally likely. The statistic is
     the mean difference. All else is as in `stratified_test`, of which this is the case of one stratum.
 
+    A small p speaks against exchangeability, not only against equal means: sets of one mean but of
+    unequal sizes and spreads are no null data. `welch_test` allows for them.
+
     Args:
         a: Values of the first set, shape (n_a,), n_a >= 1.
         b: Values of the second set, shape (n_b,), n_b >= 1; n_a + n_b >= 3.
@@ -162,11 +165,14 @@ def stratified_test(
     is the elementary symmetric polynomial. Per stratum the smaller of two bounds on it is used:
 
     .. math:: \frac{e_m(w)}{\binom nm} \le \Bigl(\frac{e_1(w)}{n}\Bigr)^m, \qquad
-        e_m(w) \le \min_{z > 0} z^{-m} \prod_i (1 + z w_i)
+        e_m(w) \le z^{-m} \prod_i (1 + z w_i) \, e^{-v} I_0(v)
 
-    The first is Maclaurin's inequality (the bound of Hoeffding 1963, section 6); the second holds
-    because e_m(w) is the coefficient of z**m in the product, whose terms are all positive. The second
-    is sharp for large strata, up to a factor of about sqrt(2 pi m (n - m) / n).
+    The first is Maclaurin's inequality (so the bound of Hoeffding 1963, section 6). The second holds
+    for every z > 0. Let N count the successes of independent trials with odds z w_i. As the coefficient
+    of z**m in the product, e_m(w) = z**-m prod_i (1 + z w_i) P(N = m). With v the variance of N,
+    P(N = m) is at most the mean of N's characteristic function in absolute value over a period, and
+    |1 - p + p e^{i s}|**2 = 1 - 2 p (1 - p)(1 - cos s) bounds that by the mean of
+    exp(-v (1 - cos s)), which is e^{-v} I_0(v), some 1 / sqrt(2 pi v).
 
     Args:
         a: Values of the first set, shape (n_a,).
@@ -569,8 +575,11 @@ def _log_moments(
         slope = np.add.reduceat(share * (1 - share), first)
         log_z = log_z - excess / np.maximum(slope, 1e-300)
     log_z = np.where((log_z > low) & (log_z < high), log_z, (low + high) / 2)
-    products = np.add.reduceat(np.logaddexp(0.0, y + np.repeat(log_z, sizes)), first)
-    coefficients = products - picks * log_z - _log_binomial(sizes, picks)
+    log_odds = y + np.repeat(log_z, sizes)
+    products = np.add.reduceat(np.logaddexp(0.0, log_odds), first)
+    share = special.expit(log_odds)
+    local = np.log(special.i0e(np.add.reduceat(share * (1 - share), first)))
+    coefficients = products - picks * log_z + local - _log_binomial(sizes, picks)
     moments: NDArray[np.float64] = np.minimum(picks * means, coefficients)
     return moments
 
@@ -713,7 +722,8 @@ def _others_histogram(
     x: NDArray[np.float64], value: float
 ) -> tuple[tuple[int, ...], tuple[float, ...]]:
     low, high = min(float(x.min()), value), max(float(x.max()), value)
-    if low == high:
-        low, high = low - 0.5 * max(abs(low), 1.0), high + 0.5 * max(abs(high), 1.0)
+    if high - low <= _RELATIVE_TIE * max(abs(low), abs(high)) or high - low < 1e-300:
+        middle, reach = (low + high) / 2, 0.5 * max(abs(low), 1.0)  # too narrow to cut into bins
+        low, high = middle - reach, middle + reach
     counts, edges = np.histogram(x, bins=min(max(x.size // 4, 5), 61), range=(low, high))
     return tuple(counts.tolist()), tuple(edges.tolist())

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import InsufficientEvidence, InvalidInput, VerificationError
 from ..files import sha256_of_file
-from ..provenance.suspect import ChoiceSlot, Suspect
+from ..provenance.suspect import ChoiceSlot, Suspect, refuse_same_model
 from ..stats import Finding, Input, choice_test, ghost_test
 from ..tables import apply_edits, read_table
 from .embed import RELEASE_NAME, original_texts
@@ -148,8 +148,10 @@ def detect(
         A finding; by type the unit is the word type, by record the record.
 
     Raises:
+        InvalidInput: If a model is named twice.
         InsufficientEvidence: If no slot can be scored.
     """
+    refuse_same_model(suspect, references)
     if evidence.manifest.marking.unit is Unit.TYPE:
         finding, warnings = _detect_by_type(evidence, suspect, references, seed)
     else:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ...errors import InsufficientEvidence, InvalidInput
 from ...stats import Alternative, Finding, SpearmanMethod, Trend, spearman_test
-from ..suspect import Suspect
+from ..suspect import Suspect, refuse_same_model
 from .transcript import Transcript
 
 __all__ = ["QueryStatistic", "mean_logprobs", "order_test", "query_test"]
@@ -49,8 +49,12 @@ def query_test(
         A finding; the unit is the training sequence.
 
     Raises:
-        InvalidInput: If a statistic needs references that are missing, or a sequence cannot be scored.
+        InvalidInput: If the statistic does not fit the references, a model is named twice, or a
+            sequence cannot be scored.
+        InsufficientEvidence: If a sequence has no token that can be scored.
     """
+    _fitting(statistic, len(references))
+    refuse_same_model(suspect, references)
     scores = mean_logprobs(transcript, suspect)
     others = [mean_logprobs(transcript, reference) for reference in references]
     finding = order_test(transcript, scores, others, seed=seed, statistic=statistic)
@@ -88,12 +92,7 @@ def order_test(
     Raises:
         InvalidInput: If the statistic does not fit the references.
     """
-    chosen = statistic or (QueryStatistic.RESIDUAL if references else QueryStatistic.LIKELIHOOD)
-    if (chosen is QueryStatistic.LIKELIHOOD) == bool(references):
-        raise InvalidInput(
-            f"statistic '{chosen}' and {len(references)} references do not go together",
-            "likelihood takes no reference; difference and residual need at least one",
-        )
+    chosen = _fitting(statistic, len(references))
     response, covariates = scores, []
     if chosen is QueryStatistic.DIFFERENCE:
         response = scores - np.mean(references, axis=0)
@@ -130,6 +129,16 @@ def order_test(
         assumptions=(_ORDER_ASSUMPTION, *((_SHUFFLE_ASSUMPTION,) if references else ())),
         figure=figure,
     )
+
+
+def _fitting(statistic: QueryStatistic | None, n_references: int) -> QueryStatistic:
+    chosen = statistic or (QueryStatistic.RESIDUAL if n_references else QueryStatistic.LIKELIHOOD)
+    if (chosen is QueryStatistic.LIKELIHOOD) == bool(n_references):
+        raise InvalidInput(
+            f"statistic '{chosen}' and {n_references} references do not go together",
+            "likelihood takes no reference; difference and residual need at least one",
+        )
+    return chosen
 
 
 def mean_logprobs(transcript: Transcript, suspect: Suspect) -> NDArray[np.float64]:

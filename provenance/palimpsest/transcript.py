@@ -94,12 +94,14 @@ def _read_frame(path: Path) -> pl.DataFrame:
     if not path.is_file():
         raise InvalidInput(f"{path}: no such file")
     try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path, glob=False)
-        if path.suffix == ".jsonl":
-            return pl.read_ndjson(path, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise InvalidInput(f"{path}: cannot be read as {path.suffix[1:]}: {error}") from error
+        with path.open("rb") as file:  # polars cannot take a path that is not UTF-8
+            if path.suffix == ".parquet":
+                return pl.read_parquet(file)
+            if path.suffix == ".jsonl":
+                return pl.read_ndjson(file, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidInput(f"{path}: cannot be read as {path.suffix[1:]}: {reason}") from error
     raise InvalidInput(f"{path}: expected a .parquet or .jsonl transcript, got '{path.suffix}'")
 
 
@@ -111,7 +113,10 @@ def _steps(frame: pl.DataFrame, path: Path) -> NDArray[np.int64]:
             f"the columns are {', '.join(frame.columns)}",
         )
     _refuse_missing(frame["step"], path)
-    return frame["step"].cast(pl.Int64).to_numpy()
+    steps = frame["step"].cast(pl.Int64, strict=False)
+    if steps.null_count():
+        raise InvalidInput(f"{path}: column 'step': expected integers below 2**63")
+    return steps.to_numpy()
 
 
 def _tokens(frame: pl.DataFrame, path: Path) -> list[tuple[int, ...]]:

@@ -7,9 +7,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import InvalidInput
 from ...stats import Input
 
-__all__ = ["ChoiceSlot", "Suspect"]
+__all__ = ["ChoiceSlot", "Suspect", "refuse_same_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +61,23 @@ class Suspect(Protocol):
             Per text and place the log-probabilities of the choices, shape (n_choices,), comparable
             with each other; NaN where nothing precedes the place that a model could start from.
         """
+
+
+def refuse_same_model(suspect: Suspect, references: Sequence[Suspect]) -> None:
+    """Refuse a model that is named twice: regressed on itself it would always look innocent.
+
+    Args:
+        suspect: The model under audit.
+        references: The models it is compared with.
+
+    Raises:
+        InvalidInput: If two of them are the same files.
+    """
+    seen = {suspect.identity.sha256: f"the suspect {suspect.identity.name}"}
+    for reference in references:
+        name, digest = reference.identity.name, reference.identity.sha256
+        if digest in seen:
+            raise InvalidInput(
+                f"reference {name} is the same model as {seen[digest]}", "name another reference"
+            )
+        seen[digest] = f"the reference {name}"

@@ -7,7 +7,7 @@ self-contained page without scripts; `render_figure` draws one finding. Writing 
 caller's part.
 """
 
-from .audit import AuditedFinding, AuditReport, Control, Exhibit, NotRun, Status, holm
+from .audit import AuditedFinding, AuditReport, Control, Exhibit, NotRun, Status
 from .figures import render_figure
 from .html import render_html
 
@@ -18,7 +18,6 @@ __all__ = [
     "Exhibit",
     "NotRun",
     "Status",
-    "holm",
     "render_figure",
     "render_html",
 ]

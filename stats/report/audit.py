@@ -17,6 +17,7 @@ from typing import Any, NoReturn, Self
 from scipy.stats import binomtest
 
 from ...errors import InsufficientEvidence, InvalidInput
+from ..combine import AdjustMethod, adjusted_log10_p
 from ..evidence import calibrated_log10_e, verbal_strength
 from ..findings import Finding
 from .typed import require_types
@@ -30,7 +31,6 @@ __all__ = [
     "Exhibit",
     "NotRun",
     "Status",
-    "holm",
 ]
 
 FORMAT = "bookplate-report/1"
@@ -439,27 +439,6 @@ class AuditReport:
         )
 
 
-def holm(log10_p: Sequence[float]) -> list[float]:
-    r"""Holm's correction in logarithms, so that no p-value underflows.
-
-    .. math:: \tilde p_{(i)} = \max_{j \le i} \min\{1, (m - j + 1) p_{(j)}\}
-
-    Source: Holm (1979). The i-th smallest of m p-values, i = 1..m.
-
-    Args:
-        log10_p: Decimal logarithms of all registered p-values.
-
-    Returns:
-        Decimal logarithms of the corrected p-values, in the order given.
-    """
-    corrected = [0.0] * len(log10_p)
-    largest = -math.inf
-    for smaller, i in enumerate(sorted(range(len(log10_p)), key=log10_p.__getitem__)):
-        largest = max(largest, min(0.0, math.log10(len(log10_p) - smaller) + log10_p[i]))
-        corrected[i] = largest
-    return corrected
-
-
 def _answers(
     log10_p: Sequence[float],
     failures: Sequence[str],
@@ -469,10 +448,11 @@ def _answers(
 ) -> list[tuple[float, Status]]:
     """Return corrected log10 p and status of every test that was run."""
     counted = [0.0 if failure else p for p, failure in zip(log10_p, failures, strict=True)]
-    corrected = holm(counted + [0.0] * n_not_run)[: len(counted)]
+    registered = counted + [0.0] * n_not_run
+    corrected = adjusted_log10_p(registered, method=AdjustMethod.HOLM) if registered else ()
     return [
         (p, Status.ASSUMPTION_FAILED if failure else _status(p, power, alpha))
-        for p, failure, power in zip(corrected, failures, powers, strict=True)
+        for p, failure, power in zip(corrected[: len(counted)], failures, powers, strict=True)
     ]
 
 

@@ -169,3 +169,22 @@ def test_unreadable_transcripts_are_refused(tmp_path):
             Transcript.read(tmp_path / name)
     with pytest.raises(InvalidInput, match="no such file"):
         Transcript.read(tmp_path / "none.parquet")
+
+
+def test_a_step_beyond_64_bits_is_refused(tmp_path):
+    steps = pl.Series("step", [2**63 + i for i in range(40)], dtype=pl.UInt64)
+    path = tmp_path / "t.parquet"
+    pl.DataFrame([steps, pl.Series("text", ["a b c"] * 40)]).write_parquet(path)
+    with pytest.raises(InvalidInput, match="below 2"):
+        Transcript.read(path)
+
+
+def test_a_model_is_no_reference_for_itself(tiny_model):
+    suspect = open_suspect(str(tiny_model))
+    with pytest.raises(InvalidInput, match="is the same model as the suspect"):
+        query_test(transcript_of(np.arange(40)), suspect, references=[suspect], seed=1)
+
+
+def test_a_misfit_statistic_is_refused_before_any_scoring(rng):
+    with pytest.raises(InvalidInput, match="do not go together"):
+        query_test(transcript_of(np.arange(40)), None, seed=1, statistic=QueryStatistic.DIFFERENCE)

@@ -13,9 +13,16 @@ from bookplate.provenance.suspect.local import TransformersSuspect
 from bookplate.stats import Input
 from transformers import (
     AutoModelForCausalLM,
+    BertConfig,
+    BloomConfig,
+    Gemma2Config,
     GPT2Config,
+    GPTNeoConfig,
     GPTNeoXConfig,
     LlamaConfig,
+    MambaConfig,
+    MistralConfig,
+    MptConfig,
     Qwen2Config,
 )
 
@@ -36,15 +43,18 @@ CONFIGS = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=CONFIGS)
-def suspect(request, tokenizer):
+def suspect_of(config, tokenizer):
     """A suspect with random weights, large enough to make scores differ."""
-    config = CONFIGS[request.param](len(tokenizer))
     model = AutoModelForCausalLM.from_config(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-    return TransformersSuspect(model, tokenizer, Input(name=request.param, sha256="0" * 64))
+    return TransformersSuspect(model, tokenizer, Input(name=config.model_type, sha256="0" * 64))
+
+
+@pytest.fixture(params=CONFIGS)
+def suspect(request, tokenizer):
+    return suspect_of(CONFIGS[request.param](len(tokenizer)), tokenizer)
 
 
 def plain_logprobs(suspect, ids):
@@ -176,6 +186,85 @@ def test_choices_in_long_texts_have_half_a_context_of_past(suspect, english):
         assert score == pytest.approx(expected, abs=2e-4)
 
 
+SMALL = {
+    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64,
+    "max_position_embeddings": 64, "num_key_value_heads": 2,
+}  # fmt: skip
+DISOBEDIENT = {
+    "local attention": lambda v: MistralConfig(vocab_size=v, sliding_window=8, **SMALL),
+    "local attention, soft caps": lambda v: Gemma2Config(
+        vocab_size=v, sliding_window=8, head_dim=8, query_pre_attn_scalar=8, **SMALL
+    ),
+    "local attention by index": lambda v: GPTNeoConfig(
+        vocab_size=v, hidden_size=32, num_layers=2, num_heads=4, window_size=8,
+        attention_types=[[["global", "local"], 1]], max_position_embeddings=64,
+    ),
+    "distance penalties, refuses masks": lambda v: BloomConfig(
+        vocab_size=v, hidden_size=32, n_layer=2, n_head=4
+    ),
+    "distance penalties by index": lambda v: MptConfig(
+        vocab_size=v, d_model=32, n_layers=2, n_heads=4, max_seq_len=64
+    ),
+    "recurrent": lambda v: MambaConfig(
+        vocab_size=v, hidden_size=32, num_hidden_layers=2, state_size=4
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("config", DISOBEDIENT.values(), ids=DISOBEDIENT)
+def test_models_that_do_not_obey_masks_get_plain_sequences(config, tokenizer):
+    suspect = suspect_of(config(len(tokenizer)), tokenizer)
+    slots = places(TEXT, "slogan")
+    (scores,) = suspect.choice_logprobs([TEXT], [slots])
+    assert suspect._obeys is False
+    for slot, score in zip(slots, scores, strict=True):
+        _, expected = plain_choice(suspect, TEXT, slot.start, CHOICES)
+        np.testing.assert_allclose(score, expected, atol=2e-4)
+
+
+def test_packed_rows_are_used_where_they_are_right(suspect):
+    suspect.choice_logprobs([TEXT], [places(TEXT, "slogan")])
+    assert suspect._obeys is True
+
+
+def test_local_attention_in_the_configuration_bounds_the_windows(tokenizer):
+    config = MistralConfig(
+        vocab_size=len(tokenizer),
+        sliding_window=1_000,
+        **{**SMALL, "max_position_embeddings": 4_096},
+    )
+    suspect = suspect_of(config, tokenizer)
+    assert (suspect.context, suspect._reach()) == (4_096, 1_000)
+    assert suspect._obeys_masks()
+
+
+def test_many_choices_are_split_over_rows(suspect):
+    many = tuple("extraordinarily" + "x" * i for i in range(60))
+    slots = [ChoiceSlot(s.start, s.end, many) for s in places(TEXT, "slogan")]
+    ((_, aligned),) = align_slots(suspect._tokenizer, [TEXT], [slots], start_token=suspect._start)
+    rows = list(suspect._packed(0, suspect._token_ids(TEXT), aligned))
+    assert len(rows) > 2
+    assert max(row.length for row in rows) <= 2 * suspect.context
+    (scores,) = suspect.choice_logprobs([TEXT], [slots])
+    _, expected = plain_choice(suspect, TEXT, slots[0].start, many)
+    np.testing.assert_allclose(scores[0] - scores[0][0], expected - expected[0], atol=2e-4)
+
+
+def test_a_model_that_sees_later_tokens_is_refused(tokenizer):
+    config = BertConfig(vocab_size=len(tokenizer), **SMALL)
+    with pytest.raises(InvalidInput, match="depends on the tokens after it"):
+        suspect_of(config, tokenizer)
+
+
+def test_scores_that_are_no_numbers_are_refused(suspect):
+    with torch.no_grad():
+        suspect._model.get_output_embeddings().weight[3] = float("nan")
+    with pytest.raises(InvalidInput, match="not finite"):
+        suspect.token_logprobs([(5, 9, 300)])
+    with pytest.raises(InvalidInput, match="not finite"):
+        suspect.choice_logprobs([TEXT], [places(TEXT, "slogan")])
+
+
 def test_a_place_at_the_start_of_a_text_uses_the_start_token(suspect):
     (scores,) = suspect.choice_logprobs(["slogan and more"], [[ChoiceSlot(0, 6, CHOICES)]])
     assert np.isfinite(scores[0]).all()
@@ -234,6 +323,36 @@ def test_truncated_weights_are_refused(folder):
 def test_no_model_folder_is_refused(tmp_path):
     assert "config.json is missing" in refused(tmp_path)
     assert "no such folder" in refused(tmp_path / "nothing")
+
+
+def test_weights_outside_the_folder_are_refused(folder):
+    """They would count, but not be in the digest."""
+    weights = (folder / "model.safetensors").rename(folder.parent / "elsewhere.safetensors")
+    index = {"weight_map": {"a": f"../{weights.name}"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "outside its folder" in refused(folder)
+
+
+def test_adapters_are_refused(folder):
+    (folder / "adapter_config.json").write_text("{}")
+    assert "an adapter" in refused(folder)
+
+
+def test_a_missing_tokenizer_is_refused(folder):
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").unlink()
+    refused(folder)
+
+
+def test_a_device_that_is_none_is_named(folder):
+    with pytest.raises(InvalidInput, match="device 'abacus' cannot be used here"):
+        open_suspect(str(folder), device="abacus")
+
+
+def test_a_context_of_nothing_is_refused(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 1}))
+    refused(folder)
 
 
 def test_remote_code_is_not_run(folder, tmp_path):

@@ -30,14 +30,12 @@ from bookplate.stats.report import (
     Exhibit,
     NotRun,
     Status,
-    holm,
     render_figure,
     render_html,
 )
 from bookplate.stats.report.wording import decimal, e_text, effect_text, odds_text, p_text, visible
 from hypothesis import given
 from hypothesis import strategies as st
-from statsmodels.stats.multitest import multipletests
 
 SHA = "0123456789abcdef" * 4
 CONTEXT = {
@@ -162,22 +160,6 @@ def test_status_follows_from_the_rule(log10_p, power, failed, status):
         **{**CONTEXT, "alpha": 0.05},
     )
     assert report.entries[0].status is status
-
-
-@pytest.mark.parametrize("m", [1, 2, 3, 7, 50])
-def test_holm_agrees_with_statsmodels(m):
-    p = np.random.default_rng(m).uniform(size=m) ** 4
-    p[: m // 3] = p[0]  # ties
-    expected = multipletests(p, method="holm")[1]
-    assert 10 ** np.array(holm(np.log10(p).tolist())) == pytest.approx(expected, rel=1e-12)
-
-
-def test_holm_works_below_the_smallest_float():
-    assert holm([-5000.0, -1e4, 0.0]) == pytest.approx([
-        -5000 + math.log10(2),
-        -1e4 + math.log10(3),
-        0,
-    ])
 
 
 def test_tests_without_a_result_count_in_the_correction():

@@ -79,9 +79,10 @@ def test_the_variance_survives_a_nearly_perfect_score():
 
 
 def test_the_sums_do_not_overflow():
-    """Four million scores: the sum of squares is beyond 2**63."""
-    labels, scores = data(4, 2_000_000, 2_000_000)
+    """Nearly 3 million scores: the sum of squares is beyond 2**63."""
+    labels, scores = data(4, 1_450_000, 1_450_000, shift=2.5)
     positives, negatives = np.sort(scores[labels == 1]), np.sort(scores[labels == 0])
+    assert (4.0 * np.searchsorted(negatives, positives) ** 2).sum() > 2**63
     v10 = np.searchsorted(negatives, positives) / negatives.size
     v01 = 1 - np.searchsorted(positives, negatives) / positives.size
     s = math.sqrt(v10.var() / v10.size + v01.var() / v01.size)

@@ -72,7 +72,7 @@ def twin_philox(counter, key):
 
 
 def twin_drawn_subset_sum(values, starts, picks, seed, draw):
-    """A partial Fisher-Yates shuffle per stratum; pick i reads words 2 (i % 2) and the next of call i // 2."""
+    """A partial Fisher-Yates shuffle per stratum; pick i reads half of call i // 2."""
     shuffled, total, pick = list(values), 0.0, 0
     for start, stop, m in zip(starts[:-1], starts[1:], picks, strict=True):
         for i in range(start, start + m):
@@ -144,7 +144,7 @@ def test_subset_draws_do_not_depend_on_threads_or_on_where_a_call_starts():
 
 
 @pytest.mark.parametrize("alternative", [Alternative.GREATER, Alternative.LESS])
-@pytest.mark.parametrize(("n_a", "n_b"), [(3, 5), (5, 3), (1, 6), (4, 4)])
+@pytest.mark.parametrize(("n_a", "n_b"), [(3, 5), (5, 3), (2, 6), (4, 4)])
 def test_exact_p_agrees_with_scipy(n_a, n_b, alternative):
     rng = np.random.default_rng(6)
     for world in WORLDS.values():
@@ -241,7 +241,7 @@ def test_moments_are_bounded_from_above_by_both_inequalities(m, scale):
     exact = float(np.logaddexp.reduce(sums)) - math.log(len(sums))
     bound = _log_moments(y, np.array([0, 12]), np.array([m]))[0]
     assert bound >= exact - 1e-9
-    assert bound <= exact + 0.5 * math.log(2 * math.pi * m * (12 - m) / 12) + 0.2 * (m > 1)
+    assert bound <= exact + 0.15  # what the local bound loses at 12 values; far less at many
     if m == 1:
         assert bound == pytest.approx(exact)
 
@@ -272,14 +272,23 @@ def test_far_out_the_bound_is_sharp_to_the_number_of_assignments():
 
 @pytest.mark.parametrize("alternative", SIDES)
 def test_the_bound_follows_the_hypergeometric_tail(alternative):
-    """0/1 values: T is hypergeometric, whose tail SciPy has; the bound loses less than 1.5 digits."""
+    """0/1 values: T is hypergeometric, whose tail SciPy has; the bound loses 1 digit, as Chernoff's does."""
     a, b = np.repeat([1.0, 0.0], [120, 80]), np.repeat([1.0, 0.0], [60, 240])
     if alternative is Alternative.LESS:
         a, b = 1 - a, 1 - b
     finding = two_sample_test(a, b, alternative=alternative, seed=1, n_resamples=99)
     tail = stats.hypergeom.logsf(119, 500, 180, 200) / math.log(10)
-    assert tail <= finding.log10_p <= tail + 1.5
+    assert tail <= finding.log10_p <= tail + 1.2
     assert "chernoff" in finding.method
+
+
+def test_the_two_sided_bound_has_both_sides():
+    """Sets of one size make T symmetric, so that the sides are equal."""
+    rng = np.random.default_rng(27)
+    a, b = rng.normal(size=60) + 2, rng.normal(size=60)
+    one = two_sample_test(a, b, alternative="greater", seed=1, n_resamples=99)
+    both = two_sample_test(a, b, alternative="two-sided", seed=1, n_resamples=99)
+    assert both.log10_p == pytest.approx(one.log10_p + math.log10(2), rel=1e-6)
 
 
 # ---- size and power -------------------------------------------------------------------------------
@@ -394,10 +403,11 @@ def test_exchanged_sets_mirror_the_finding_and_scale_changes_nothing(method):
 
 
 def test_ties_within_rounding_count_against_the_claim_however_far_from_zero():
-    for offset in (0.0, 1e6):
-        a, b = np.array([0.1, 0.4]) + offset, np.array([0.2, 0.3]) + offset  # both sum to 0.5
-        finding = two_sample_test(a, b, alternative="greater", seed=0)
-        assert finding.p_value == pytest.approx(4 / 6)
+    for offset in (0.0, 1e6, 1e7 + 0.1, 1e8 + 0.7):
+        a, b = np.array([0.1, 0.6]) + offset, np.array([0.3, 0.4]) + offset  # both sum to 0.7
+        for alternative in (Alternative.GREATER, Alternative.LESS):
+            finding = two_sample_test(a, b, alternative=alternative, seed=0)
+            assert finding.p_value == pytest.approx(4 / 6)
 
 
 def test_the_order_of_values_does_not_matter_to_an_exact_p():
@@ -479,14 +489,14 @@ def log10_sf_by_mpmath(t, df):
 @pytest.mark.parametrize("t", [-300.0, -0.5, 1e-9, 0.3, 2.0, 9.0, 40.0, 500.0, 1e8])
 def test_students_tail_agrees_with_mpmath(t, df):
     expected = log10_sf_by_mpmath(t, df)
-    assert _student_t_log10_sf(t, df) == pytest.approx(expected, rel=1e-9, abs=1e-300)
+    assert _student_t_log10_sf(t, df) == pytest.approx(expected, rel=1e-9, abs=1e-50)
 
 
 @pytest.mark.parametrize("log10_p", [-350, -400, -1_000, -10_000])
 @pytest.mark.parametrize("df", [50.5, 777.7, 20_000.25])
 def test_students_tail_is_right_far_below_the_smallest_float(df, log10_p):
     # log10 p is about -df/2 log10(1 + t**2/df); no closed inverse is needed to be in the region
-    t = math.sqrt(df * math.expm1(min(-2 * log10_p * math.log(10) / df, 600)))
+    t = math.sqrt(df * (1 - 10 ** (2 * log10_p / df))) * 10 ** (-log10_p / df)
     expected = log10_sf_by_mpmath(t, df)
     assert expected < 0.9 * log10_p
     assert _student_t_log10_sf(t, df) == pytest.approx(expected, rel=1e-9)
@@ -502,7 +512,7 @@ def test_students_tail_beyond_the_squares_of_floats():
 def test_welch_at_1e_400_from_data():
     """Sets of 1,500 and 700 values, far apart: t, nu and the tail in 60 digits."""
     rng = np.random.default_rng(23)
-    a, b = rng.normal(size=1_500) + 1.2, rng.normal(size=700) * 0.5
+    a, b = rng.normal(size=1_500) + 1.8, rng.normal(size=700) * 0.5
     finding = welch_test(a, b, alternative="two-sided")
     with mpmath.workdps(60):
         means, errors = [], []
@@ -608,6 +618,28 @@ def test_rank_rejections_keep_their_rate(alternative):
         ])
         for alpha in (0.05, 0.01):
             assert (p <= alpha).sum() <= at_most(alpha)
+
+
+@pytest.mark.parametrize(
+    ("observed", "others"),
+    [(0.0, [5e-324, 0.0]), (1.0, [1 + 2e-16, 1.0]), (1e300, [-1e300, 0.0]), (1e300, [1e300])],
+)
+def test_rank_draws_its_picture_of_any_legal_values(observed, others):
+    finding = rank_test(observed, others, alternative="two-sided")
+    assert sum(finding.figure.counts) == len(others)
+
+
+@pytest.mark.parametrize("largest", [1e300, 1e-300, 5e-324])
+def test_values_at_the_limits_of_floats_are_legal(largest):
+    a, b = np.array([0.0, largest]), np.array([-largest, 0.0, -largest])
+    for finding in (
+        two_sample_test(a, b, alternative="greater", seed=0),
+        two_sample_test(a, b, alternative="greater", seed=0, method="monte-carlo", n_resamples=9),
+        welch_test(a, b, alternative="greater"),
+        paired_test(b, alternative="less", seed=0),
+    ):
+        assert finding.effect.low < finding.effect.high
+        assert finding.p_value < 1
 
 
 # ---- refusals -------------------------------------------------------------------------------------

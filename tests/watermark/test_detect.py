@@ -34,7 +34,7 @@ class Taste:
     """A suspect that likes some words better; by default only by a fixed whim of its own."""
 
     def __init__(self, name="suspect", bonus=lambda word: 0.0, whim=1.0):
-        self.identity = Input(name=name, sha256="0" * 64)
+        self.identity = Input(name=name, sha256=hashlib.sha256(name.encode()).hexdigest())
         self.name, self.bonus, self.whim, self.seen = name, bonus, whim, []
 
     def word(self, word):
