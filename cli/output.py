@@ -1,6 +1,7 @@
 """What the terminal shows: results to standard output, errors and progress to standard error."""
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Generator, Mapping, Sequence
@@ -71,9 +72,8 @@ def working(what: str) -> Generator[None]:
 def quiet_libraries() -> None:
     """Keep other libraries' progress bars and advice out of our output."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    from huggingface_hub.utils import logging as hub_logging
-    from transformers.utils import logging
+    from transformers.utils import logging as advice
 
-    hub_logging.set_verbosity_error()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    advice.set_verbosity_error()
+    advice.disable_progress_bar()

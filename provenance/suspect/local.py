@@ -204,10 +204,14 @@ class TransformersSuspect:
         scores = [[np.full(len(slot.choices), np.nan) for slot in places] for places in slots]
         aligned = align_slots(self._tokenizer, texts, slots, start_token=self._start)
         rows = [row for index, text in enumerate(aligned) for row in self._packed(index, *text)]
-        if rows and not self._obeys_masks():
-            rows = [single for row in rows for single in _singles(row)]
-        for (text, branch), score in self._branch_scores(rows):
-            scores[text][branch.slot][branch.choice] = score
+        groups: Iterator[list[_PackedRow]]
+        if not rows or self._obeys_masks():
+            groups = iter([rows])
+        else:  # row by row, as the copies of all of them might fill the memory
+            groups = (list(_singles(row)) for row in rows)
+        for group in groups:
+            for (text, branch), score in self._branch_scores(group):
+                scores[text][branch.slot][branch.choice] = score
         return scores
 
     def _branch_scores(
@@ -305,7 +309,7 @@ class TransformersSuspect:
             position = len(window)
             for index, place in mine:
                 for choice, choice_tokens in enumerate(place.choices):
-                    if position + len(choice_tokens) > 2 * max(reach, longest) and branches:
+                    if position + len(choice_tokens) > 2 * reach and branches:
                         yield _PackedRow(text, window, tuple(branches))
                         branches, position = [], len(window)
                     branches.append(

@@ -1,0 +1,101 @@
+"""The commands that examine a model: pure output, and what is refused before or while reaching one."""
+
+import json
+import re
+import shutil
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+from bookplate.cli import main
+
+
+@pytest.fixture
+def run(monkeypatch, capfd, tmp_path):
+    """Run a command line in a folder of its own: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["bookplate", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as done:
+            main()
+        out, err = capfd.readouterr()
+        return done.value.code or 0, out, err
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path, tiny_model, english):
+    """A marked dataset, a transcript and a model."""
+    shutil.copytree(tiny_model, tmp_path / "model")
+    pl.DataFrame({"text": english[:60]}).write_parquet(tmp_path / "data.parquet")
+    steps = np.random.default_rng(1).permutation(40)
+    texts = [text[:60] for text in english[:40]]
+    pl.DataFrame({"step": steps, "text": texts}).write_parquet(tmp_path / "order.parquet")
+    return tmp_path
+
+
+@pytest.fixture
+def marked(run, folder):
+    run("key", "new", "key")
+    assert (
+        run("watermark", "embed", "data.parquet", "out", "--key", "key", "--tier", "broad")[0] == 0
+    )
+    return folder / "out"
+
+
+MANIFEST = "out/private/manifest.parquet"
+
+
+def test_json_is_all_there_is_on_standard_output(run, marked):
+    detect = ["watermark", "detect", MANIFEST, "--key", "key", "--suspect", "model", "--json"]
+    query = ["palimpsest", "query", "order.parquet", "--suspect", "model", "--json"]
+    for command, unit in ((detect, "word types"), (query, "training sequences")):
+        code, out, err = run(*command)
+        assert (code, err) == (0, "")
+        finding = json.loads(out)
+        assert finding["unit"] == unit
+        assert 0 < finding["p_value"] <= 1
+
+
+def test_a_report_is_written_and_names_are_harmless(run, folder):
+    name = "m\x1b[31m\n<blink>"
+    (folder / "model").rename(folder / name)
+    code, out, err = run("palimpsest", "query", "order.parquet", "--suspect", name, "--report", "r")
+    assert (code, err) == (0, "")
+    assert "\x1b" not in out
+    page = (folder / "r" / "report.html").read_text()
+    assert "\x1b" not in page
+    assert "<blink>" not in page
+    assert json.loads((folder / "r" / "report.json").read_text())
+
+
+def refused(outcome, message):
+    code, out, err = outcome
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"error: [^\n]+\n", err)
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--suspect", "model", "--seed", "-1"], "--seed: expected an integer in [0, 2**64)"),
+        (["--suspect", "model", "--alpha", "2"], "--alpha: expected a number between 0 and 1"),
+        (["--suspect", "model", "--report", "model"], "model: already exists"),
+        (["--suspect", "model", "--report", "link"], "link: already exists"),
+        (["--suspect", "model", "--reference", "copy"], "the same model as the suspect"),
+        (["--suspect", "model", "--device", "abacus"], "device 'abacus' cannot be used"),
+        (["--suspect", "./nothing"], "no such folder"),
+    ],
+)
+def test_bad_calls(run, marked, folder, options, message):
+    shutil.copytree(folder / "model", folder / "copy")
+    (folder / "link").symlink_to("nowhere")
+    before = sorted(folder.rglob("*"))
+    refused(run("palimpsest", "query", "order.parquet", *options), message)
+    refused(run("watermark", "detect", MANIFEST, *options), message)
+    assert sorted(folder.rglob("*")) == before
