@@ -1,5 +1,6 @@
 """What the demo shows in the terminal: progress while it works, a table when it is done."""
 
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,7 @@ def training_progress() -> Generator[_Shown]:
 
 def show_result(result: DemoResult, out: Path) -> None:
     """The table of who, which test, n, p and verdict; then where everything lies."""
-    console = Console()
+    console = Console(markup=False, highlight=False)
     report = result.report
     table = Table(title=f"{report.n_tests} tests, Holm-corrected, alpha = {report.alpha}")
     for heading, side in (
@@ -76,9 +77,14 @@ def show_result(result: DemoResult, out: Path) -> None:
             f"control {control.name}: {control.count_at(0.05)} of {total} p-values below 0.05, "
             f"{control.count_at(0.5)} below 0.5"
         )
-    console.print(f"\nreport:  {out / 'report.html'}\nverify a single line, e.g.:")
+    console.print(f"\nreport:  {out / 'report.html'}\nrepeat a single line, e.g. the first:")
     console.print(
-        f"  bookplate watermark detect {out}/marked/private/manifest.parquet --key {out}/key.json "
-        f"--suspect {out}/models/guilty --reference {out}/models/neighbour",
+        f"  {_called()} watermark detect {out}/marked/private/manifest.parquet --key {out}/key.json "
+        f"--suspect {out}/models/guilty --reference {out}/models/neighbour --seed 1",
         soft_wrap=True,
     )
+
+
+def _called() -> str:
+    """How the user called us, so that the line works where no virtual environment is active."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "bookplate" else "bookplate"
