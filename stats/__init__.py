@@ -25,8 +25,10 @@ from .findings import (
 )
 from .montecarlo import ResamplingMethod
 from .paired import paired_test
+from .rank import rank_test
 from .roc import OperatingPoint, RocResult, roc
-from .twosample import rank_test, stratified_test, two_sample_test, welch_test
+from .twosample import stratified_test, two_sample_test
+from .welch import welch_test
 
 __all__ = [
     "VERBAL_SCALE",

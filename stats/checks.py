@@ -31,6 +31,20 @@ def finite_vector(name: str, data: ArrayLike) -> NDArray[np.float64]:
     return np.ascontiguousarray(vector)
 
 
+def finite_sample(name: str, data: ArrayLike, least: int) -> NDArray[np.float64]:
+    """`finite_vector` of at least so many values.
+
+    Raises:
+        InvalidInput: If it is none, or has fewer values.
+    """
+    vector = finite_vector(name, data)
+    if vector.size < least:
+        raise InvalidInput(
+            f"{name}: expected at least {least} value{'s' * (least > 1)}, got {vector.size}"
+        )
+    return vector
+
+
 def ragged(name: str, data: Sequence[ArrayLike]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Vectors of unequal lengths as (values, starts): unit u owns `values[starts[u]:starts[u + 1]]`.
 

@@ -111,3 +111,11 @@ def student_t_log10_sf(rho: float, n: int) -> float:
         + kernels.log_incomplete_beta_sum(a, b, x)
     )
     return min(log_tail * LOG10_E, 0.0)
+
+
+def log_binomial(n: NDArray[np.int64], m: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Natural logarithm of the number of ways to choose m of n, elementwise."""
+    logs: NDArray[np.float64] = (
+        special.gammaln(n + 1.0) - special.gammaln(m + 1.0) - special.gammaln(n - m + 1.0)
+    )
+    return logs

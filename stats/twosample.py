@@ -1,4 +1,4 @@
-r"""Two sets of values: is one larger? By permutation, within strata, by Welch's t; one value by its rank.
+r"""Two sets of values: is one larger? By permutation, also within strata.
 
 Notation: stratum s holds n_s values x_si, m_s of them from its smaller set; c_si = x_si - mean_i x_si;
 T = sum over strata of the c_si from a, which is minus the sum of those from b; t its observed value;
@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from ..errors import InsufficientEvidence, InvalidInput
-from . import kernels, resampling_kernels
-from .checks import MAX_MAGNITUDE, finite_vector, one_of
+from . import resampling_kernels
+from .checks import finite_sample
 from .findings import LOG10_E, Alternative, Effect, Finding, NullHistogram, Statistic, Validity
 from .montecarlo import (
     Plan,
@@ -26,8 +26,9 @@ from .montecarlo import (
     null_histogram,
 )
 from .projection import power_of_two
+from .tails import log_binomial
 
-__all__ = ["rank_test", "stratified_test", "two_sample_test", "welch_test"]
+__all__ = ["stratified_test", "two_sample_test"]
 
 _RELATIVE_TIE = 1e-12
 # Centring rounds by some 2e-16 of the largest value; sums that differ by less count as ties too. In
@@ -35,8 +36,6 @@ _RELATIVE_TIE = 1e-12
 _ROUNDING = 1e-5
 _NEWTON_STEPS = 12
 _SEARCH_STEPS = 30
-_SMALLEST_BETA = 1e-280
-_HUGE_T = 1e100  # its square still is a float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class _Strata:
     @property
     def log_outcomes(self) -> float:
         """Log of the number of ways to choose the smaller sets."""
-        return float(_log_binomial(self.sizes, self.picks).sum())
+        return float(log_binomial(self.sizes, self.picks).sum())
 
     def n_outcomes(self) -> int:
         pairs = zip(self.sizes.tolist(), self.picks.tolist(), strict=True)
@@ -121,7 +120,7 @@ def two_sample_test(
         InvalidInput: If an argument is malformed; the message names it and the index.
     """
     plan = Plan.of(alternative, method, seed, n_resamples, stop_after)
-    x_a, x_b = _set("a", a, 1), _set("b", b, 1)
+    x_a, x_b = finite_sample("a", a, 1), finite_sample("b", b, 1)
     if x_a.size + x_b.size < 3:
         raise InvalidInput("a, b: expected at least 3 values together, got 2")
     strata = _arranged(x_a, x_b, np.zeros(x_a.size + x_b.size, dtype=np.int64))
@@ -196,7 +195,7 @@ def stratified_test(
         InsufficientEvidence: If the strata that hold both sets leave nothing to compare.
     """
     plan = Plan.of(alternative, method, seed, n_resamples, stop_after)
-    x_a, x_b = _set("a", a, 1), _set("b", b, 1)
+    x_a, x_b = finite_sample("a", a, 1), finite_sample("b", b, 1)
     labels_a, labels_b = _labels("strata_a", strata_a, x_a), _labels("strata_b", strata_b, x_b)
     if (labels_a.dtype.kind == "U") != (labels_b.dtype.kind == "U"):
         raise InvalidInput(
@@ -225,151 +224,6 @@ def stratified_test(
         return finding
     note = f"{strata.n_left_out} values lie in strata that hold one set only and were left out."
     return finding.about(warnings=(*finding.warnings, note))
-
-
-def welch_test(a: ArrayLike, b: ArrayLike, *, alternative: Alternative) -> Finding:
-    r"""Test whether the mean of a is larger than that of b by Welch's t.
-
-    .. math:: t = \frac{\bar a - \bar b}{\sqrt{v_a + v_b}}, \quad v = \frac{s^2}{n}, \quad
-        \nu = \frac{(v_a + v_b)^2}{v_a^2 / (n_a - 1) + v_b^2 / (n_b - 1)}
-
-    referred to Student's t with nu degrees of freedom, in logarithms: right far below the smallest
-    float. TWO_SIDED doubles the smaller side. Source: Welch (1947). Approximate: exact neither for
-    normal values of unequal spread nor for others; far out in the tail p rests on normality alone.
-    Where p is below 1 / binom(n_a + n_b, n_a), the least that exchangeability can give, a warning
-    says so. `two_sample_test` needs no such assumption.
-
-    Args:
-        a: Values of the first set, shape (n_a,), n_a >= 2.
-        b: Values of the second set, shape (n_b,), n_b >= 2.
-        alternative: GREATER (a is larger), LESS or TWO_SIDED; fixed before the data are seen.
-
-    Returns:
-        A finding whose statistic is t and whose effect is mean(a) - mean(b) with Welch's interval.
-
-    Raises:
-        InvalidInput: If an argument is malformed, or if neither set varies though their values differ.
-    """
-    alternative = one_of("alternative", Alternative, alternative)
-    x_a, x_b = _set("a", a, 2), _set("b", b, 2)
-    exponent = power_of_two(np.concatenate((x_a, x_b)))
-    y_a, y_b = np.ldexp(x_a, -exponent), np.ldexp(x_b, -exponent)
-    difference = _mean(y_a) - _mean(y_b)
-    v_a, v_b = _variance_of_mean(y_a), _variance_of_mean(y_b)
-    if v_a + v_b == 0:
-        if abs(difference) > _RELATIVE_TIE:
-            raise InvalidInput(
-                f"a, b: neither set varies (all of a are {x_a[0]}, all of b are {x_b[0]}), so t is infinite",
-                "two_sample_test needs no variance",
-            )
-        finding = _welch_finding(alternative, 0.0, 1.0, 0.0, 0.0, 0.0, exponent, x_a.size, x_b.size)
-        return finding.about(warnings=("All values of both sets are tied: p is 1.",))
-    # Shares, so that variances near the smallest float are not lost when squared.
-    share_a, share_b = v_a / (v_a + v_b), v_b / (v_a + v_b)
-    df = 1 / (share_a**2 / (y_a.size - 1) + share_b**2 / (y_b.size - 1))
-    error = math.sqrt(v_a + v_b)
-    t = difference / error
-    if alternative is Alternative.TWO_SIDED:
-        log10_p = min(_student_t_log10_sf(abs(t), df) + math.log10(2), 0.0)
-    else:
-        log10_p = _student_t_log10_sf(-t if alternative is Alternative.LESS else t, df)
-    return _welch_finding(
-        alternative, t, df, log10_p, difference, error, exponent, x_a.size, x_b.size
-    )
-
-
-def rank_test(observed: float, others: ArrayLike, *, alternative: Alternative) -> Finding:
-    """Test whether one value stands out among others, by its rank.
-
-    Null hypothesis: the observed value and the K others are exchangeable. For GREATER
-    p = (1 + #{others >= observed}) / (K + 1): exact, whatever the distribution; TWO_SIDED doubles
-    the smaller side, at most 1, which is valid because each side is rejected with probability at most
-    alpha / 2. Ties count against the claim. Values are compared as they are, without a tolerance.
-
-    Args:
-        observed: The value in question.
-        others: The values to compare it with, shape (K,), K >= 1.
-        alternative: GREATER (the observed value is larger), LESS or TWO_SIDED; fixed before the data
-            are seen.
-
-    Returns:
-        A finding whose statistic is the mid-rank of the observed value, 1 the smallest, and whose effect
-        is the share of the others below it, with a Clopper-Pearson interval.
-
-    Raises:
-        InvalidInput: If an argument is malformed; the message names it and the index.
-    """
-    alternative = one_of("alternative", Alternative, alternative)
-    value, x = _number("observed", observed), _set("others", others, 1)
-    k = x.size
-    below, above = int(np.count_nonzero(x < value)), int(np.count_nonzero(x > value))
-    ties = k - below - above
-    reach_up, reach_down = 1 + above + ties, 1 + below + ties
-    extreme = {
-        Alternative.GREATER: reach_up,
-        Alternative.LESS: reach_down,
-        Alternative.TWO_SIDED: min(2 * min(reach_up, reach_down), k + 1),
-    }[alternative]
-    counts, edges = _others_histogram(x, value)
-    direction = {
-        Alternative.GREATER: "larger than",
-        Alternative.LESS: "smaller than",
-        Alternative.TWO_SIDED: "outside the range of",
-    }[alternative]
-    warnings = []
-    if ties == k:
-        warnings.append("The observed value and all others are tied: p is 1.")
-    elif ties:
-        warnings.append(
-            f"{ties} of {k} others equal the observed value and count against the claim."
-        )
-    return Finding(
-        name="rank test",
-        question=f"Is the observed value {direction} the others?",
-        null="The observed value and the others are exchangeable: each of them is equally likely to "
-        "have any rank.",
-        alternative=alternative,
-        statistic=Statistic(
-            name="mid-rank of the observed value among all, 1 the smallest",
-            value=1 + below + ties / 2,
-        ),
-        log10_p=math.log10(extreme / (k + 1)),
-        method="exact",
-        valid=Validity.FINITE_SAMPLE,
-        n=k + 1,
-        unit="values",
-        effect=Effect(
-            name="share of the others below the observed value",
-            value=below / k,
-            low=float(special.betaincinv(below, k - below + 1, 0.025)) if below else 0.0,
-            high=float(special.betaincinv(below + 1, k - below, 0.975)) if below < k else 1.0,
-            confidence=0.95,
-            interval="Clopper-Pearson, as if the others were a sample of many",
-        ),
-        assumptions=(
-            "Without an effect, the observed value was made as the others were.",
-            "The others were chosen without looking at their values.",
-        ),
-        warnings=tuple(warnings),
-        figure=NullHistogram(label="Value", edges=edges, counts=counts, observed=value),
-    )
-
-
-def _set(name: str, data: ArrayLike, least: int) -> NDArray[np.float64]:
-    vector = finite_vector(name, data)
-    if vector.size < least:
-        raise InvalidInput(
-            f"{name}: expected at least {least} value{'s' * (least > 1)}, got {vector.size}"
-        )
-    return vector
-
-
-def _number(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise InvalidInput(f"{name}: expected a number, got {value!r}")
-    if not abs(value) <= MAX_MAGNITUDE:
-        raise InvalidInput(f"{name}: expected a finite number up to 1e300, got {value!r}")
-    return float(value)
 
 
 def _labels(name: str, data: ArrayLike, values: NDArray[np.float64]) -> NDArray[np.generic]:
@@ -579,16 +433,9 @@ def _log_moments(
     products = np.add.reduceat(np.logaddexp(0.0, log_odds), first)
     share = special.expit(log_odds)
     local = np.log(special.i0e(np.add.reduceat(share * (1 - share), first)))
-    coefficients = products - picks * log_z + local - _log_binomial(sizes, picks)
+    coefficients = products - picks * log_z + local - log_binomial(sizes, picks)
     moments: NDArray[np.float64] = np.minimum(picks * means, coefficients)
     return moments
-
-
-def _log_binomial(n: NDArray[np.int64], m: NDArray[np.int64]) -> NDArray[np.float64]:
-    logs: NDArray[np.float64] = (
-        special.gammaln(n + 1.0) - special.gammaln(m + 1.0) - special.gammaln(n - m + 1.0)
-    )
-    return logs
 
 
 def _shift(strata: _Strata) -> Effect:
@@ -617,113 +464,3 @@ def _shift(strata: _Strata) -> Effect:
         confidence=0.95,
         interval="Student t for a shift of equal spread, as if the values were a sample of many",
     )
-
-
-def _mean(x: NDArray[np.float64]) -> float:
-    return float(x[0] + (x - x[0]).mean())  # exact for a set that does not vary
-
-
-def _variance_of_mean(x: NDArray[np.float64]) -> float:
-    """Square of the standard error; 0 where the values are equal up to rounding."""
-    if np.ptp(x) <= _RELATIVE_TIE * np.abs(x).max():
-        return 0.0
-    return float(((x - _mean(x)) ** 2).sum()) / (x.size - 1) / x.size
-
-
-def _student_t_log10_sf(t: float, df: float) -> float:
-    r"""log10 P(T_df >= t) for Student's t, df > 0 not necessarily whole.
-
-    For t >= 0 the tail is I_x(df/2, 1/2) / 2 with x = df / (df + t**2) (DLMF 8.17); where that
-    underflows, its series (DLMF 8.17.8) is summed in logs. As `tails.student_t_log10_sf`, which
-    takes a correlation: 1 - rho would lose the digits of a large t.
-    """
-    if t == 0:
-        return math.log10(0.5)
-    if abs(t) < _HUGE_T:
-        log_x, x = -math.log1p(t * t / df), df / (df + t * t)
-        log_rest = -math.log1p(df / (t * t)) if t * t > 0 else -math.inf
-    else:
-        log_x, x, log_rest = math.log(df) - 2 * math.log(abs(t)), 0.0, 0.0
-    a, b = df / 2, 0.5
-    # I_x(a, b) = 1 - I_{1-x}(b, a): for small t, x rounds to 1 and would lose t altogether.
-    tail = special.betainc(a, b, x) if x < 0.5 else special.betaincc(b, a, t * t / (df + t * t))
-    half_tail = 0.5 * float(tail)
-    if t < 0:
-        return math.log1p(-half_tail) * LOG10_E
-    if half_tail > _SMALLEST_BETA:
-        return math.log10(half_tail)
-    log_tail = (
-        a * log_x
-        + b * log_rest
-        - math.log(2 * a)
-        - float(special.betaln(a, b))
-        + kernels.log_incomplete_beta_sum(a, b, x)
-    )
-    return min(log_tail * LOG10_E, 0.0)
-
-
-def _welch_finding(
-    alternative: Alternative,
-    t: float,
-    df: float,
-    log10_p: float,
-    difference: float,
-    error: float,
-    exponent: int,
-    n_a: int,
-    n_b: int,
-) -> Finding:
-    direction = {
-        Alternative.GREATER: "larger than",
-        Alternative.LESS: "smaller than",
-        Alternative.TWO_SIDED: "different from",
-    }[alternative]
-    half_width = float(special.stdtrit(df, 0.975)) * error
-    least = -float(_log_binomial(np.array([n_a + n_b]), np.array([n_a]))[0]) * LOG10_E
-    warnings = []
-    if log10_p < least:
-        warnings.append(
-            f"p is below 1e{least:.1f}, the least that exchangeable values can give: it rests on "
-            "normal tails."
-        )
-
-    def in_unit(value: float) -> float:
-        return float(np.ldexp(value, exponent))
-
-    return Finding(
-        name="Welch test",
-        question=f"Is the mean of a {direction} that of b?",
-        null="Both sets are independent samples of distributions with one mean.",
-        alternative=alternative,
-        statistic=Statistic(name=f"Welch's t with {df:.6g} degrees of freedom", value=t),
-        log10_p=log10_p,
-        method="t",
-        valid=Validity.ASYMPTOTIC,
-        n=n_a + n_b,
-        unit="values",
-        effect=Effect(
-            name="mean difference a - b, in the unit of the values",
-            value=in_unit(difference),
-            low=in_unit(difference - half_width),
-            high=in_unit(difference + half_width),
-            confidence=0.95,
-            interval="Welch's t",
-        ),
-        assumptions=(
-            "Both sets come from one distribution up to the effect under test and their spread.",
-            "The values are independent of each other.",
-            "The sets are large enough, or the values near enough to normal, for the means to be normal.",
-        ),
-        warnings=tuple(warnings),
-    )
-
-
-def _others_histogram(
-    x: NDArray[np.float64], value: float
-) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    low, high = min(float(x.min()), value), max(float(x.max()), value)
-    if high - low <= _RELATIVE_TIE * max(abs(low), abs(high)) or high - low < 1e-300:
-        middle, reach = (low + high) / 2, 0.5 * max(abs(low), 1.0)  # too narrow to cut into bins
-        low, high = middle - reach, middle + reach
-    counts, edges = np.histogram(x, bins=min(max(x.size // 4, 5), 61), range=(low, high))
-    return tuple(counts.tolist()), tuple(edges.tolist())

@@ -10,15 +10,14 @@ import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput
 from bookplate.stats import Alternative, Finding, NullHistogram, Validity, resampling_kernels
 from bookplate.stats.paired import paired_test
+from bookplate.stats.rank import rank_test
 from bookplate.stats.twosample import (
     _log_bound,
     _log_moments,
-    _student_t_log10_sf,
-    rank_test,
     stratified_test,
     two_sample_test,
-    welch_test,
 )
+from bookplate.stats.welch import _student_t_log10_sf, welch_test
 from scipy import stats
 from scipy.stats import binom, chi2, norm
 
