@@ -9,7 +9,6 @@ obeys one (recurrent ones cannot), so the first use compares both ways on made-u
 model for which they differ gets a plain sequence per choice.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,10 +21,10 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ...errors import InvalidInput
-from ...files import read_json, sha256_of_file
 from ...stats import Input
 from .alignment import AlignedSlot, align_slots
 from .base import ChoiceSlot
+from .folders import folder_digest, refuse_unsafe, weights_digest
 
 __all__ = ["TransformersSuspect"]
 
@@ -39,7 +38,6 @@ _TRIAL_CONTEXT = 640  # local attention over fewer tokens is noticed, over more 
 _TRIAL_TOLERANCE = 3e-3  # nats; a mask that is not obeyed costs far more
 _HELD_LOGITS = 1 << 28  # 1 GiB of float32
 _LOCAL_ATTENTION = ("sliding_window", "attention_chunk_size", "window_size")
-_PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 _Item = TypeVar("_Item")
 
@@ -127,7 +125,7 @@ class TransformersSuspect:
         """
         folder = Path(name)
         if folder.exists():
-            _refuse_unsafe(folder)
+            refuse_unsafe(folder)
         place = _device_named(device)
         options: dict[str, Any] = {"trust_remote_code": False}
         try:
@@ -155,7 +153,7 @@ class TransformersSuspect:
                 f"{model.get_input_embeddings().num_embeddings}",
                 "tokenizer and weights do not belong together",
             )
-        digest = _digest(folder) if folder.exists() else _weights_digest(model)
+        digest = folder_digest(folder) if folder.exists() else weights_digest(model)
         try:
             return cls(model, tokenizer, Input(name=folder.resolve().name, sha256=digest))
         except InvalidInput:
@@ -453,55 +451,6 @@ def _device_named(device: str) -> torch.device:
         raise InvalidInput(
             f"device '{device}' cannot be used here: {_first_line(error)}", "try cpu"
         ) from error
-
-
-def _refuse_unsafe(folder: Path) -> None:
-    if not folder.is_dir() or not (folder / "config.json").is_file():
-        raise InvalidInput(
-            f"{folder}: no model folder (config.json is missing)",
-            "give the folder that save_pretrained wrote",
-        )
-    if (folder / "adapter_config.json").exists():
-        raise InvalidInput(
-            f"{folder}: an adapter, whose base model lies elsewhere", "merge it into its base first"
-        )
-    for index in sorted(folder.glob("*.safetensors.index.json")):
-        files = read_json(index, "an index of weights").get("weight_map")
-        names = files.values() if isinstance(files, dict) else [None]
-        if not all(isinstance(n, str) and Path(n).name == n for n in names):
-            raise InvalidInput(
-                f"{index}: names weights outside its folder", "copy all weights beside config.json"
-            )
-    if any(folder.glob("*.safetensors")):
-        return
-    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-    if pickles:
-        raise InvalidInput(
-            f"{folder}: weights are pickled ({pickles[0]}); loading them could run hostile code",
-            "ask for safetensors weights, or convert them on a machine you can lose",
-        )
-    raise InvalidInput(
-        f"{folder}: no weights (*.safetensors) in this folder",
-        "copy the weights beside config.json",
-    )
-
-
-def _digest(folder: Path) -> str:
-    """SHA-256 over names and digests of all files that decide what the model computes."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in {".safetensors", ".json", ".txt", ".model"} and path.is_file():
-            digest.update(f"{sha256_of_file(path)}  {path.name}\n".encode())
-    return digest.hexdigest()
-
-
-def _weights_digest(model: Any) -> str:
-    """SHA-256 over names and bytes of the parameters of a model that came from the hub."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode() + b"\0")
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,7 +11,6 @@ import sys
 import polars as pl
 import pytest
 from bookplate import __version__
-from bookplate.cli import main
 from bookplate.tables import read_table
 from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.lexicon.lexicon import SHIPPED_TABLE
@@ -23,22 +22,6 @@ TEXTS = [
     "12 34",
 ]
 KEY = MarkingKey(hashlib.sha256(b"a key").digest(), b"s" * 32)
-
-
-@pytest.fixture
-def run(monkeypatch, capfd, tmp_path):
-    """Run a command line in a folder of its own: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["bookplate", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as done:
-            main()
-        out, err = capfd.readouterr()
-        return done.value.code or 0, out, err
-
-    return run
 
 
 @pytest.fixture
