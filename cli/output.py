@@ -31,7 +31,11 @@ def print_json(data: Mapping[str, Any]) -> None:
 
 def print_finding(finding: "Finding") -> None:
     """A finding for people."""
+    from ..stats import verbal_scale
+    from ..stats.report.wording import e_text
+
     effect = finding.effect
+    strength = verbal_scale(finding)
     rows = [
         ("question", finding.question),
         ("null hypothesis", finding.null),
@@ -39,6 +43,12 @@ def print_finding(finding: "Finding") -> None:
         ("n", f"{finding.n} {finding.unit}"),
         ("statistic", f"{finding.statistic.name} = {finding.statistic.value:.3f}"),
         ("p-value", f"{finding.p_text} ({finding.method}; {finding.valid})"),
+        (
+            "e-value",
+            f"{e_text(strength.e_value.log10_e)} ({strength.e_value.method}): "
+            f"{'no' if strength.word == 'none' else strength.word} evidence against the null "
+            "hypothesis, if this is the only test",
+        ),
         (
             "effect",
             f"{effect.name}: {effect.value:.4f}, {effect.confidence:.0%} interval "

@@ -3,7 +3,7 @@
 `choice_test` and `ghost_test` test secret random choices of wording; `spearman_test` tests whether
 two quantities rise together; `paired_test`, `two_sample_test`, `stratified_test`, `welch_test` and
 `rank_test` compare scores; `roc` says how well a score tells two classes apart; `combine` and
-`adjust` deal with several findings; `verbal_strength` puts an e-value into words.
+`adjust` deal with several findings; `verbal_scale` puts a finding into a word.
 `bookplate.stats.report` writes findings down. This package knows no model, no watermark and no file
 format.
 """
@@ -11,10 +11,18 @@ format.
 from .choices import ChoiceMethod, choice_test, ghost_test
 from .combine import AdjustMethod, CombineMethod, adjust, combine
 from .correlation import SpearmanMethod, ranks, spearman_test
-from .evidence import VERBAL_SCALE, calibrated_log10_e, verbal_strength
+from .evidence import (
+    VERBAL_SCALE,
+    Strength,
+    calibrated_log10_e,
+    e_value_of,
+    verbal_scale,
+    verbal_strength,
+)
 from .findings import (
     Alternative,
     Effect,
+    EValue,
     Finding,
     Input,
     NullHistogram,
@@ -36,6 +44,7 @@ __all__ = [
     "Alternative",
     "ChoiceMethod",
     "CombineMethod",
+    "EValue",
     "Effect",
     "Finding",
     "Input",
@@ -45,12 +54,14 @@ __all__ = [
     "RocResult",
     "SpearmanMethod",
     "Statistic",
+    "Strength",
     "Trend",
     "Validity",
     "adjust",
     "calibrated_log10_e",
     "choice_test",
     "combine",
+    "e_value_of",
     "format_p",
     "ghost_test",
     "paired_test",
@@ -60,6 +71,7 @@ __all__ = [
     "spearman_test",
     "stratified_test",
     "two_sample_test",
+    "verbal_scale",
     "verbal_strength",
     "welch_test",
 ]

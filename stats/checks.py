@@ -119,6 +119,19 @@ def positive_count(name: str, count: int) -> int:
     return int(count)
 
 
+def number_in(name: str, value: float, low: float, high: float) -> float:
+    """`value` itself, as a float.
+
+    Raises:
+        InvalidInput: If it is not a number in (low, high]; a truth value is none.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        raise InvalidInput(f"{name}: expected a number, got {value!r}")
+    if not low < value <= high:  # NaN compares false
+        raise InvalidInput(f"{name}: expected a number in ({low:g}, {high:g}], got {value!r}")
+    return float(value)
+
+
 def one_of(name: str, kind: type[_Choice], value: _Choice) -> _Choice:
     """The member of a closed choice, also where its plain string was given.
 

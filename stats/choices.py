@@ -19,12 +19,23 @@ from scipy import special
 
 from ..errors import InvalidInput
 from . import kernels, tails
-from .checks import finite_vector, one_of, positive_count, ragged, seed_of, table
-from .findings import Alternative, Effect, Finding, NullHistogram, Statistic, Validity
+from .checks import finite_vector, number_in, one_of, positive_count, ragged, seed_of, table
+from .findings import (
+    LOG10_E,
+    Alternative,
+    Effect,
+    EValue,
+    Finding,
+    NullHistogram,
+    Statistic,
+    Validity,
+)
 from .projection import power_of_two, residual
 
-__all__ = ["ChoiceMethod", "choice_test", "ghost_test"]
+__all__ = ["DEFAULT_BET", "ChoiceMethod", "choice_test", "ghost_test"]
 
+DEFAULT_BET = 4.0  # gains from z = 2 on; beats the calibrated p-value from z = 2.5 to 6.6
+_LARGEST_BET = 100.0
 _MAX_ENUMERATED = 2**17
 _HISTOGRAM_BINS = 61
 _RELATIVE_TIE = 1e-12
@@ -89,6 +100,7 @@ def choice_test(
     references: Sequence[Sequence[ArrayLike]] = (),
     weights: ArrayLike | None = None,
     alternative: Alternative = Alternative.GREATER,
+    bet: float = DEFAULT_BET,
     method: ChoiceMethod = ChoiceMethod.AUTO,
     n_resamples: int = 99_999,
 ) -> Finding:
@@ -107,6 +119,15 @@ def choice_test(
     the part of the scores that is linear in the references'. A reference that did see the release
     keeps the p-value valid but hides the effect.
 
+    Beside the p-value stands an e-value, the outcome of a bet of size lambda, in z (-z for LESS):
+
+    .. math:: e = \frac{\exp(\lambda z)}{E_0 \exp(\lambda z)}, \quad
+        E_0 \exp(\lambda z) = \prod_u \frac1{k_u} \sum_i \exp(\lambda x_{ui} / \sigma)
+
+    sigma the standard deviation of T under the null hypothesis. As that hypothesis fixes the law of
+    T, e is a likelihood ratio against one alternative: choices drawn with probabilities
+    proportional to exp(lambda x / sigma). For many units it is about exp(lambda z - lambda**2 / 2).
+
     Args:
         values: Per unit u the scores of all its choices, shape (k_u,), k_u >= 2; larger means more
             likely, e.g. in nats.
@@ -115,6 +136,8 @@ def choice_test(
         references: For each reference model, scores of the same shape as `values`.
         weights: Positive weight a_u of each unit, shape (U,); default 1. Must not depend on `chosen`.
         alternative: GREATER (the released choice is favoured) or LESS.
+        bet: lambda of the e-value, positive, at most 100, fixed before the data are seen. It gains most
+            where z is near it; at the default of 4, z = 6 gives e = 9 million, and z = 2 loses.
         method: See `ChoiceMethod`.
         n_resamples: Number B of Monte-Carlo draws.
 
@@ -136,13 +159,14 @@ def choice_test(
         raise InvalidInput(
             "alternative: choose GREATER or LESS; a mark is looked for in one direction"
         )
+    bet = number_in("bet", bet, 0.0, _LARGEST_BET)
     centred = _centre(values, chosen, references, weights)
     key = seed_of(seed)
     n_resamples = positive_count("n_resamples", n_resamples)
     exact = _enumerates(centred, method)
     deviation = centred.null_deviation()
     if deviation == 0:
-        return _tied(centred, alternative)
+        return _tied(centred, alternative, bet)
     sign = -1.0 if alternative is Alternative.LESS else 1.0
     towards = sign * centred.values  # large sums of these speak for the alternative
     if exact:
@@ -169,6 +193,7 @@ def choice_test(
         log10_p=log10_p,
         method=how,
         seed=None if exact else int(key),
+        e_value=_e_value(towards / deviation, centred.starts, observed / deviation, bet),
         figure=_histogram(sign * null / deviation, sign * observed / deviation),
     )
 
@@ -180,6 +205,7 @@ def ghost_test(
     references: Sequence[ArrayLike] = (),
     weights: ArrayLike | None = None,
     alternative: Alternative = Alternative.GREATER,
+    bet: float = DEFAULT_BET,
     method: ChoiceMethod = ChoiceMethod.AUTO,
     n_resamples: int = 99_999,
 ) -> Finding:
@@ -196,6 +222,7 @@ def ghost_test(
         references: For each reference model, scores of the same shape.
         weights: See `choice_test`.
         alternative: See `choice_test`.
+        bet: See `choice_test`.
         method: See `choice_test`.
         n_resamples: See `choice_test`.
 
@@ -219,6 +246,7 @@ def ghost_test(
         references=[list(other) for other in others],
         weights=weights,
         alternative=alternative,
+        bet=bet,
         method=method,
         n_resamples=n_resamples,
     )
@@ -334,9 +362,30 @@ def _histogram(null: NDArray[np.float64], observed: float) -> NullHistogram:
     )
 
 
-def _tied(centred: _Centred, alternative: Alternative) -> Finding:
+def _e_value(
+    towards: NDArray[np.float64], starts: NDArray[np.int64], z: float, bet: float
+) -> EValue:
+    """exp(bet z) / E0 exp(bet z), with x / sigma oriented towards the alternative."""
+    first, sizes = starts[:-1], np.diff(starts)
+    tops = np.maximum.reduceat(towards, first)
+    below_top = np.exp(bet * (towards - np.repeat(tops, sizes)))  # neither overflows nor all vanish
+    cumulants = bet * tops + np.log(np.add.reduceat(below_top, first) / sizes)
+    return EValue(
+        log10_e=(bet * z - float(cumulants.sum())) * LOG10_E,
+        method=f"bet of size lambda = {bet:g}, fixed beforehand: exp(lambda z) over its mean under the null",
+    )
+
+
+def _tied(centred: _Centred, alternative: Alternative, bet: float) -> Finding:
     return _finding(
-        centred, alternative, z=0.0, log10_p=0.0, method="exact", seed=None, figure=None
+        centred,
+        alternative,
+        z=0.0,
+        log10_p=0.0,
+        method="exact",
+        seed=None,
+        e_value=_e_value(centred.values, centred.starts, 0.0, bet),
+        figure=None,
     ).about(warnings=(f"All choices of every unit have the same score{centred.after}: p is 1.",))
 
 
@@ -348,6 +397,7 @@ def _finding(
     log10_p: float,
     method: str,
     seed: int | None,
+    e_value: EValue,
     figure: NullHistogram | None,
 ) -> Finding:
     n_tied = centred.n_tied()
@@ -370,6 +420,7 @@ def _finding(
         warnings=(f"{n_tied} of {centred.n_units} units have tied choices and say nothing.",)
         if n_tied
         else (),
+        e_value=e_value,
         seed=seed,
         figure=figure,
     )

@@ -7,10 +7,19 @@ independence, not of likelihood ratios between two stories.
 """
 
 import math
+from dataclasses import dataclass
 
 from ..errors import InvalidInput
+from .findings import EValue, Finding
 
-__all__ = ["VERBAL_SCALE", "calibrated_log10_e", "verbal_strength"]
+__all__ = [
+    "VERBAL_SCALE",
+    "Strength",
+    "calibrated_log10_e",
+    "e_value_of",
+    "verbal_scale",
+    "verbal_strength",
+]
 
 # (log10 of the lower edge, word); an e-value on an edge belongs to the band below it.
 VERBAL_SCALE: tuple[tuple[float, str], ...] = (
@@ -68,3 +77,52 @@ def verbal_strength(log10_e: float) -> str:
         if log10_e > edge:
             return word
     return "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strength:
+    """How strong the evidence against independence is, in a word and as the number behind it.
+
+    Attributes:
+        word: See `verbal_strength`.
+        e_value: The e-value that the word stands for, and where it comes from.
+    """
+
+    word: str
+    e_value: EValue
+
+    @property
+    def chance(self) -> float:
+        """Bound on the probability of this word, or a stronger one, if the claim is false; at most 1."""
+        edges = {word: 10**-log10_edge for log10_edge, word in VERBAL_SCALE}
+        return edges.get(self.word, 1.0)
+
+
+def e_value_of(finding: Finding) -> EValue:
+    """The e-value of a finding: of its own bet where it has one, else calibrated from its p-value.
+
+    Which of the two it is follows from the test and never from the outcome: the larger of two
+    e-values is none.
+    """
+    if finding.e_value is not None:
+        return finding.e_value
+    return EValue(
+        log10_e=calibrated_log10_e(finding.log10_p),
+        method="calibrated from the p-value (Vovk & Wang 2021)",
+    )
+
+
+def verbal_scale(finding: Finding) -> Strength:
+    """How strong the evidence of one finding is, if it is the only one that was looked for.
+
+    In an audit of several tests use `report.AuditReport`, which corrects for their number. `none`
+    means that no evidence was found, not that there is evidence of absence.
+
+    Args:
+        finding: The outcome of one test.
+
+    Returns:
+        The word with its e-value.
+    """
+    e_value = e_value_of(finding)
+    return Strength(word=verbal_strength(e_value.log10_e), e_value=e_value)

@@ -12,6 +12,7 @@ from ..errors import InvalidInput
 
 __all__ = [
     "Alternative",
+    "EValue",
     "Effect",
     "Finding",
     "Input",
@@ -83,6 +84,25 @@ class Effect:
             raise InvalidInput(
                 f"Effect.confidence: expected a number in (0, 1), got {self.confidence}"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EValue:
+    """What a bet against the null hypothesis, fixed beforehand, made of one unit staked at fair odds.
+
+    Its expectation under the null hypothesis is at most 1. It is no p-value, and 1/p is no e-value.
+
+    Attributes:
+        log10_e: Decimal logarithm of the e-value; very negative where the bet was lost.
+        method: Which bet it was, with its size.
+    """
+
+    log10_e: float
+    method: str
+
+    def __post_init__(self) -> None:
+        _check_finite("EValue.log10_e", self.log10_e)
+        _check_text("EValue.method", self.method)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +192,8 @@ class Finding:
         effect: Size of the effect with an interval.
         assumptions: What the p-value rests on; each can be checked or attacked on its own.
         warnings: What the reader must know besides.
+        e_value: The outcome of a bet fixed beforehand, for tests that have one; else None, and
+            `evidence.e_value_of` calibrates one from the p-value.
         seed: Seed of the random numbers, or None where none were used.
         inputs: What the finding rests on.
         figure: The data of the one picture that shows the finding, or None.
@@ -190,6 +212,7 @@ class Finding:
     effect: Effect
     assumptions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    e_value: EValue | None = None
     seed: int | None = None
     inputs: tuple[Input, ...] = ()
     figure: Figure | None = field(default=None, repr=False)
@@ -268,6 +291,8 @@ class Finding:
                 fields[name] = _items(fields[name])
             for known in dataclass_fields(cls):
                 _ = fields[known.name]  # a default must not fill a gap
+            if fields["e_value"] is not None:
+                fields["e_value"] = EValue(**fields["e_value"])
             if fields["figure"] is not None:
                 fields["figure"] = _figure_of(fields["figure"])
             finding = cls(**fields)

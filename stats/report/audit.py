@@ -19,7 +19,7 @@ from scipy.stats import binomtest
 from ...errors import InsufficientEvidence, InvalidInput
 from ..combine import AdjustMethod, adjusted_log10_p
 from ..evidence import calibrated_log10_e, verbal_strength
-from ..findings import Finding
+from ..findings import EValue, Finding
 from .typed import require_types
 from .wording import visible
 
@@ -63,6 +63,8 @@ class AuditedFinding:
             it is not known.
         failed_assumption: Which assumption failed its check, and how; empty if none did.
         log10_p_corrected: Decimal logarithm of the Holm-corrected p-value.
+        e_value: The finding's own e-value divided by the number of tests, or, where it has none, one
+            calibrated from the corrected p-value.
         status: Follows from the corrected p-value, alpha, power and `failed_assumption`.
     """
 
@@ -71,6 +73,7 @@ class AuditedFinding:
     power: float | None
     failed_assumption: str
     log10_p_corrected: float
+    e_value: EValue
     status: Status
 
     def __post_init__(self) -> None:
@@ -79,14 +82,9 @@ class AuditedFinding:
             raise InvalidInput(f"power of {self.finding.name!r}: expected [0, 1], got {self.power}")
 
     @property
-    def log10_e(self) -> float:
-        """Decimal logarithm of the e-value, calibrated from the corrected p-value."""
-        return calibrated_log10_e(self.log10_p_corrected)
-
-    @property
     def strength(self) -> str:
         """The word for the e-value."""
-        return verbal_strength(self.log10_e)
+        return verbal_strength(self.e_value.log10_e)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a plain dictionary for JSON, the computed answers among its fields."""
@@ -96,10 +94,13 @@ class AuditedFinding:
             "power": self.power,
             "failed_assumption": self.failed_assumption,
             "log10_p_corrected": self.log10_p_corrected,
-            "log10_e": self.log10_e,
+            "e_value": {"log10_e": self.e_value.log10_e, "method": self.e_value.method},
             "strength": self.strength,
             "status": self.status.value,
         }
+
+
+_Answer = tuple[float, EValue, Status]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +239,7 @@ class AuditReport:
             + [(t.suspect, t.name) for t in self.not_run]
         )
         for stated, due in zip(self.entries, self._answers(), strict=True):
-            if (stated.log10_p_corrected, stated.status) != due:
+            if (stated.log10_p_corrected, stated.e_value, stated.status) != due:
                 raise InvalidInput(
                     f"{stated.finding.name!r} of {stated.suspect!r}: the stated answer is not the "
                     "computed one",
@@ -305,7 +306,7 @@ class AuditReport:
             raise InvalidInput(f"failed_assumptions: no such test: {sorted(unknown)[0]}")
         failures = [failed_assumptions.get((suspect, f.name), "") for suspect, f, _ in rows]
         answers = _answers(
-            [f.log10_p for _, f, _ in rows], failures, [p for *_, p in rows], len(not_run), alpha
+            [f for _, f, _ in rows], failures, [p for *_, p in rows], len(not_run), alpha
         )
         entries = tuple(
             AuditedFinding(
@@ -314,9 +315,10 @@ class AuditReport:
                 power=power,
                 failed_assumption=failure,
                 log10_p_corrected=log10_p,
+                e_value=e_value,
                 status=status,
             )
-            for (suspect, finding, power), failure, (log10_p, status) in zip(
+            for (suspect, finding, power), failure, (log10_p, e_value, status) in zip(
                 rows, failures, answers, strict=True
             )
         )
@@ -429,9 +431,9 @@ class AuditReport:
             },
         )
 
-    def _answers(self) -> list[tuple[float, Status]]:
+    def _answers(self) -> list[_Answer]:
         return _answers(
-            [entry.finding.log10_p for entry in self.entries],
+            [entry.finding for entry in self.entries],
             [entry.failed_assumption for entry in self.entries],
             [entry.power for entry in self.entries],
             len(self.not_run),
@@ -440,20 +442,37 @@ class AuditReport:
 
 
 def _answers(
-    log10_p: Sequence[float],
+    findings: Sequence[Finding],
     failures: Sequence[str],
     powers: Sequence[float | None],
     n_not_run: int,
     alpha: float,
-) -> list[tuple[float, Status]]:
-    """Return corrected log10 p and status of every test that was run."""
-    counted = [0.0 if failure else p for p, failure in zip(log10_p, failures, strict=True)]
+) -> list[_Answer]:
+    """Corrected log10 p, e-value and status of every test that was run."""
+    counted = [0.0 if failure else f.log10_p for f, failure in zip(findings, failures, strict=True)]
     registered = counted + [0.0] * n_not_run
     corrected = adjusted_log10_p(registered, method=AdjustMethod.HOLM) if registered else ()
     return [
-        (p, Status.ASSUMPTION_FAILED if failure else _status(p, power, alpha))
-        for p, failure, power in zip(corrected[: len(counted)], failures, powers, strict=True)
+        (
+            p,
+            _e_value(None if failure else finding.e_value, p, len(registered)),
+            Status.ASSUMPTION_FAILED if failure else _status(p, power, alpha),
+        )
+        for finding, p, failure, power in zip(
+            findings, corrected[: len(counted)], failures, powers, strict=True
+        )
     ]
+
+
+def _e_value(direct: EValue | None, log10_p_corrected: float, n_tests: int) -> EValue:
+    if direct is None:
+        log10_e = calibrated_log10_e(log10_p_corrected)
+        return EValue(log10_e=log10_e, method="calibrated from the corrected p-value")
+    # P(any of m e-values reaches m c) <= m / (m c): so e / m keeps Markov's bound for the whole report.
+    return EValue(
+        log10_e=direct.log10_e - math.log10(n_tests),
+        method=f"{direct.method}; divided by the number of tests, {n_tests}",
+    )
 
 
 def _status(log10_p_corrected: float, power: float | None, alpha: float) -> Status:

@@ -41,13 +41,15 @@ def odds_text(log10_p: float) -> str:
 
 
 def e_text(log10_e: float) -> str:
-    """Return an e-value with two significant digits, rounded downwards."""
+    """Return an e-value with two significant digits, rounded downwards; a lost bet is `< 0.01`."""
     if log10_e >= _LARGEST_PLAIN_LOG10_E:
         exponent = math.floor(log10_e)
         mantissa = math.floor(10 ** (log10_e - exponent) * 10 + 1e-9) / 10
         return _in_powers_of_ten(f"{mantissa:.1f}", exponent)
     if log10_e >= 1:
         return f"{_two_digits_down(log10_e):,}"
+    if log10_e < -2:
+        return "< 0.01"
     return f"{math.floor(10**log10_e * 100 + 1e-9) / 100:.2f}"
 
 

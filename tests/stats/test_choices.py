@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from bookplate.errors import InvalidInput
@@ -455,6 +456,83 @@ def test_the_ghost_test_permutes_within_records():
     sums = [sum(row[i] for row, i in zip(table, pick, strict=True)) for pick in relabelled]
     p = np.mean(np.array(sums) >= table[:, 0].sum() - 1e-12)
     assert ghost_test(table, seed=0).p_value == pytest.approx(p)
+
+
+# ---- the bet ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bet", [0.5, 4.0, 20.0])
+@pytest.mark.parametrize("alternative", [Alternative.GREATER, Alternative.LESS])
+def test_over_all_equally_likely_draws_the_mean_e_value_is_one(alternative, bet):
+    """The definition of an e-value, without any sampling; equality, as the null is one law."""
+    rng = np.random.default_rng(31)
+    values, reference = (units_of([2, 3, 2, 4, 2], rng) for _ in range(2))
+    for references in ([], [reference]):
+        e_values = [
+            10
+            ** choice_test(
+                values,
+                np.array(chosen),
+                seed=1,
+                references=references,
+                weights=[1.0, 2.0, 0.5, 1.0, 3.0],
+                alternative=alternative,
+                bet=bet,
+            ).e_value.log10_e
+            for chosen in itertools.product(*(range(len(u)) for u in values))
+        ]
+        assert np.mean(e_values) == pytest.approx(1, rel=1e-9)
+
+
+def test_the_bet_is_a_likelihood_ratio():
+    """Of choices drawn with probabilities proportional to exp(lambda x / sigma), over uniform ones."""
+    rng = np.random.default_rng(32)
+    values = units_of([2, 3, 5, 2], rng)
+    chosen, bet = draw_choices(values, rng), 3.0
+    with mpmath.workdps(40):
+        x = [
+            [mpmath.mpf(float(s)) - mpmath.fsum(map(float, u)) / len(u) for s in u] for u in values
+        ]
+        sigma = mpmath.sqrt(mpmath.fsum(mpmath.fsum(y * y for y in u) / len(u) for u in x))
+        ratio = mpmath.mpf(1)
+        for u, c in zip(x, chosen, strict=True):
+            tilted = [mpmath.exp(bet * y / sigma) for y in u]
+            ratio *= tilted[c] / mpmath.fsum(tilted) * len(u)
+        expected = float(mpmath.log10(ratio))
+    found = choice_test(values, chosen, seed=1, bet=bet).e_value
+    assert found.log10_e == pytest.approx(expected, rel=1e-9)
+    assert "lambda = 3" in found.method
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_a_large_bet_on_scores_of_any_size_stays_finite(scale):
+    """All that four units can give is their 2**4 outcomes; a bet this large is on just the one that came."""
+    values = [np.array([scale, 0.0])] * 4
+    e_value = choice_test(values, [0, 0, 0, 0], seed=1, bet=100.0).e_value
+    assert e_value.log10_e == pytest.approx(4 * math.log10(2), rel=1e-12)
+
+
+def test_where_all_choices_tie_the_bet_is_returned():
+    assert choice_test([[1.0, 1.0]] * 3, [0, 1, 0], seed=1).e_value.log10_e == 0
+
+
+@pytest.mark.parametrize(
+    ("bet", "message"),
+    [
+        (0.0, r"^bet: expected a number in \(0, 100\], got 0.0"),
+        (-1.0, "^bet: "),
+        (100.5, "^bet: "),
+        (math.nan, "^bet: "),
+        (math.inf, "^bet: "),
+        (True, "^bet: expected a number, got True"),
+        ("4", "^bet: expected a number, got '4'"),
+    ],
+)
+def test_what_is_no_bet_is_refused(bet, message):
+    with pytest.raises(InvalidInput, match=message):
+        choice_test([[1.0, 2.0]] * 3, [0, 1, 0], seed=1, bet=bet)
+    with pytest.raises(InvalidInput, match=message):
+        ghost_test([[1.0, 2.0]] * 3, seed=1, bet=bet)
 
 
 # ---- refusals -------------------------------------------------------------------------------------

@@ -6,7 +6,15 @@ import mpmath
 import numpy as np
 import pytest
 from bookplate.errors import InvalidInput
-from bookplate.stats import VERBAL_SCALE, calibrated_log10_e, verbal_strength
+from bookplate.stats import (
+    VERBAL_SCALE,
+    calibrated_log10_e,
+    choice_test,
+    e_value_of,
+    paired_test,
+    verbal_scale,
+    verbal_strength,
+)
 from scipy import integrate
 
 
@@ -115,3 +123,31 @@ def test_the_scale_falls_from_strong_to_weak():
 def test_what_is_no_e_value_gets_no_word(log10_e):
     with pytest.raises(InvalidInput, match=r"^expected log10_e in \[-inf, inf\), got"):
         verbal_strength(log10_e)
+
+
+def test_a_finding_is_worded_by_its_own_bet_where_it_has_one():
+    """Whatever came out: the larger of two e-values is none."""
+    rng = np.random.default_rng(20261121)
+    for shift in (0.0, 0.5):
+        values = rng.normal(size=(300, 2)) + np.array([shift, 0.0])
+        finding = choice_test(list(values), np.zeros(300, dtype=int), seed=1)
+        assert e_value_of(finding) == finding.e_value
+        assert finding.e_value.log10_e != calibrated_log10_e(finding.log10_p)
+        strength = verbal_scale(finding)
+        assert strength.e_value == finding.e_value
+        assert strength.word == verbal_strength(finding.e_value.log10_e)
+
+
+def test_a_finding_without_a_bet_is_worded_by_its_p_value():
+    finding = paired_test(np.full(40, 1.0), alternative="greater", seed=1)
+    strength = verbal_scale(finding)
+    assert strength.e_value.log10_e == calibrated_log10_e(finding.log10_p)
+    assert "calibrated" in strength.e_value.method
+    assert strength.word == "extremely strong"
+    assert strength.chance == pytest.approx(1e-6)
+
+
+def test_no_evidence_is_reached_with_any_probability():
+    finding = paired_test([1.0, -1.0], alternative="greater", seed=1)
+    assert verbal_scale(finding).word == "none"
+    assert verbal_scale(finding).chance >= 1

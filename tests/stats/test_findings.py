@@ -12,6 +12,7 @@ from bookplate.errors import InvalidInput
 from bookplate.stats import (
     Alternative,
     Effect,
+    EValue,
     Finding,
     Input,
     NullHistogram,
@@ -70,6 +71,7 @@ def from_a_test(draw_seed: int) -> list[Finding]:
         PLAIN.about(seed=None, inputs=(), warnings=(), assumptions=()),
         PLAIN.about(figure=HISTOGRAM, log10_p=0.0),
         PLAIN.about(figure=TREND, log10_p=-0.3),
+        PLAIN.about(e_value=EValue(log10_e=-400.5, method="bet")),
         *from_a_test(1),
     ],
 )
@@ -137,6 +139,11 @@ def test_a_missing_field_is_refused(name):
         ({"effect": {**PLAIN.to_dict()["effect"], "low": 0.4}}, "Effect: expected low <= high"),
         ({"effect": {**PLAIN.to_dict()["effect"], "confidence": 1.0}}, r"Effect\.confidence"),
         ({"effect": {**PLAIN.to_dict()["effect"], "interval": 1}}, r"Effect\.interval"),
+        ({"e_value": {"log10_e": "1", "method": "bet"}}, r"EValue\.log10_e"),
+        ({"e_value": {"log10_e": math.inf, "method": "bet"}}, r"EValue\.log10_e"),
+        ({"e_value": {"log10_e": 1.0, "method": 5}}, r"EValue\.method"),
+        ({"e_value": {"log10_e": 1.0}}, "method"),
+        ({"e_value": 5.0}, "not a finding"),
         ({"figure": {"kind": "pie"}}, "pie"),
         ({"figure": {**dataclasses.asdict(TREND)}}, "kind"),
         ({"figure": {"kind": "trend", **dataclasses.asdict(HISTOGRAM)}}, "unexpected keyword"),

@@ -16,6 +16,7 @@ from bookplate.errors import InsufficientEvidence, InvalidInput
 from bookplate.stats import (
     Alternative,
     Effect,
+    EValue,
     Finding,
     Input,
     Statistic,
@@ -119,6 +120,7 @@ def hostile_report(text: str) -> AuditReport:
         "assumptions": (text,),
         "warnings": (text,),
         "inputs": (Input(name=text, sha256=text),),
+        "e_value": EValue(log10_e=1.0, method=text),
     }
     first = CHOICE.about(**said, figure=histogram)
     second = ORDER.about(**{**said, "name": text + "2"}, figure=trend)
@@ -165,14 +167,18 @@ def test_status_follows_from_the_rule(log10_p, power, failed, status):
 def test_tests_without_a_result_count_in_the_correction():
     entry = full_report().entries[0]
     assert entry.log10_p_corrected == pytest.approx(CHOICE.log10_p + math.log10(5))
-    assert entry.log10_e == calibrated_log10_e(entry.log10_p_corrected)
-    assert entry.strength == verbal_strength(entry.log10_e)
+    assert entry.e_value.log10_e == pytest.approx(CHOICE.e_value.log10_e - math.log10(5))
+    assert entry.strength == verbal_strength(entry.e_value.log10_e)
+    calibrated = full_report().entries[1]
+    assert calibrated.e_value.log10_e == calibrated_log10_e(calibrated.log10_p_corrected)
 
 
 def test_a_failed_assumption_takes_all_weight_from_the_number():
     failed = full_report().entries[3]
     assert failed.finding.log10_p < -5
     assert failed.log10_p_corrected == 0
+    assert failed.finding.e_value.log10_e > 3
+    assert failed.e_value.log10_e == calibrated_log10_e(0.0)
     assert failed.strength == "none"
 
 
@@ -289,6 +295,9 @@ def _edited(edit: Callable[[dict], object]) -> bytes:
         (_edited(lambda r: r["entries"][1].update(status="evidence_found")), "status"),
         (_edited(lambda r: r["entries"][1].update(strength="strong")), "strength"),
         (_edited(lambda r: r["entries"][1].update(log10_p_corrected=-9.0)), "log10_p_corrected"),
+        (_edited(lambda r: r["entries"][0]["e_value"].update(log10_e=9.0)), r"e_value\.log10_e"),
+        (_edited(lambda r: r["entries"][0]["e_value"].update(method="x")), r"e_value\.method"),
+        (_edited(lambda r: r["entries"][0]["finding"]["e_value"].update(x=1)), "not a finding"),
         (_edited(lambda r: r["entries"][1]["finding"].update(p_value=1e-9)), "p_value"),
         (_edited(lambda r: r["controls"][0].update(rate_bound=0.001)), "rate_bound"),
         (_edited(lambda r: r["entries"][0]["finding"].update(name=5)), "Finding.name"),
@@ -306,7 +315,7 @@ def test_reading_is_strict(data, message):
 
 def test_last_digits_of_computed_numbers_may_differ_between_machines():
     fields = json.loads(full_report().to_json())
-    fields["entries"][0]["log10_e"] *= 1 + 1e-14
+    fields["entries"][1]["e_value"]["log10_e"] *= 1 + 1e-14
     assert AuditReport.from_json(json.dumps(fields).encode()) == full_report()
 
 
@@ -343,6 +352,9 @@ def test_p_in_words_never_claims_more_than_p(log10_p):
     ("log10_e", "text"),
     [
         (math.log10(0.5), "0.50"),
+        (-2.0, "0.01"),
+        (-2.1, "< 0.01"),
+        (-400.0, "< 0.01"),
         (math.log10(9.999), "9.99"),
         (math.log10(5239), "5,200"),
         (6.0, "1.0" + TIMES + "⁶"),
