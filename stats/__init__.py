@@ -8,9 +8,9 @@ two quantities rise together; `paired_test`, `two_sample_test`, `stratified_test
 format.
 """
 
-from .choices import ChoiceMethod, choice_test, ghost_test
+from .choices import DEFAULT_BET, choice_test, ghost_test
 from .combine import AdjustMethod, CombineMethod, adjust, combine
-from .correlation import SpearmanMethod, ranks, spearman_test
+from .correlation import SpearmanMethod, spearman_test
 from .evidence import (
     VERBAL_SCALE,
     Strength,
@@ -34,15 +34,16 @@ from .findings import (
 from .montecarlo import ResamplingMethod
 from .paired import paired_test
 from .rank import rank_test
+from .ranking import ranks
 from .roc import OperatingPoint, RocResult, roc
 from .twosample import stratified_test, two_sample_test
 from .welch import welch_test
 
 __all__ = [
+    "DEFAULT_BET",
     "VERBAL_SCALE",
     "AdjustMethod",
     "Alternative",
-    "ChoiceMethod",
     "CombineMethod",
     "EValue",
     "Effect",

@@ -11,7 +11,6 @@ x_ui = a_u (s_ui - mean_i s_ui); T = sum_u x_{u c_u}, and t the observed value o
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +18,7 @@ from scipy import special
 
 from ..errors import InvalidInput
 from . import kernels, tails
-from .checks import finite_vector, number_in, one_of, positive_count, ragged, seed_of, table
+from .checks import finite_vector, number_in, ragged, table
 from .findings import (
     LOG10_E,
     Alternative,
@@ -30,23 +29,21 @@ from .findings import (
     Statistic,
     Validity,
 )
+from .montecarlo import (
+    Plan,
+    ResamplingMethod,
+    Tail,
+    drawn_tail,
+    enumerated_tail,
+    null_histogram,
+)
 from .projection import power_of_two, residual
 
-__all__ = ["DEFAULT_BET", "ChoiceMethod", "choice_test", "ghost_test"]
+__all__ = ["DEFAULT_BET", "choice_test", "ghost_test"]
 
 DEFAULT_BET = 4.0  # gains from z = 2 on; beats the calibrated p-value from z = 2.5 to 6.6
 _LARGEST_BET = 100.0
-_MAX_ENUMERATED = 2**17
-_HISTOGRAM_BINS = 61
 _RELATIVE_TIE = 1e-12
-
-
-class ChoiceMethod(StrEnum):
-    """How the null distribution is obtained; AUTO enumerates up to 131,072 outcomes."""
-
-    AUTO = "auto"
-    EXACT = "exact"
-    MONTE_CARLO = "monte-carlo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +98,18 @@ def choice_test(
     weights: ArrayLike | None = None,
     alternative: Alternative = Alternative.GREATER,
     bet: float = DEFAULT_BET,
-    method: ChoiceMethod = ChoiceMethod.AUTO,
+    method: ResamplingMethod = ResamplingMethod.AUTO,
     n_resamples: int = 99_999,
+    stop_after: int | None = None,
 ) -> Finding:
     r"""Test whether released choices score higher (or lower) than a uniform draw would.
 
     The p-value is P(T >= t), or P(T <= t) for LESS, when every unit's choice is redrawn uniformly;
-    with two choices these are sign flips. It is exact by enumeration where that is feasible,
-    otherwise Monte Carlo, (1 + b) / (1 + B), b the number of draws that reach t. Where none does,
-    the Chernoff bound on the same tail probability (never above Hoeffding's) replaces the floor
-    1 / (1 + B) if it is smaller, and `method` says so. Sums closer than 1e-10 of sum |x| count as
-    ties, and ties count against the claim.
+    with two choices these are sign flips. It is exact by enumeration up to 2**20 outcomes, otherwise
+    Monte Carlo, (1 + b) / (1 + B), b the number of draws that reach t. Where none does, the Chernoff
+    bound on the same tail probability (never above Hoeffding's) replaces the floor 1 / (1 + B) if it
+    is smaller, and `method` says so; `montecarlo.drawn_tail` proves that the combination is valid.
+    Sums closer than 1e-10 of sum |x| count as ties, and ties count against the claim.
 
     References are scores of the same choices by models that never saw the release. Their weighted
     centred scores are regressed out of x by least squares. The fit uses all choices of each unit
@@ -138,8 +136,10 @@ def choice_test(
         alternative: GREATER (the released choice is favoured) or LESS.
         bet: lambda of the e-value, positive, at most 100, fixed before the data are seen. It gains most
             where z is near it; at the default of 4, z = 6 gives e = 9 million, and z = 2 loses.
-        method: See `ChoiceMethod`.
+        method: See `ResamplingMethod`.
         n_resamples: Number B of Monte-Carlo draws.
+        stop_after: Stop drawing once so many draws have reached the observed value (Besag & Clifford
+            1991); None makes all B draws. Enumeration, where AUTO chooses it, needs no draws.
 
     Returns:
         A finding whose statistic is z = T / sd(T under the null), negative where the released choices
@@ -149,52 +149,32 @@ def choice_test(
     Raises:
         InvalidInput: If an argument is malformed; the message names it and the index.
     """
-    # Why the combined p is valid: for alpha >= 1/(1+B) it rejects exactly when the Monte-Carlo p
-    # does (b = 0 rejects either way), which happens with probability <= alpha (Phipson & Smyth
-    # 2010). For alpha < 1/(1+B) it rejects only if the bound, never below the true tail probability
-    # of the observed t, is <= alpha, which again happens with probability <= alpha.
-    alternative = one_of("alternative", Alternative, alternative)
-    method = one_of("method", ChoiceMethod, method)
-    if alternative is Alternative.TWO_SIDED:
+    plan = Plan.of(alternative, method, seed, n_resamples, stop_after)
+    if plan.two_sided:
         raise InvalidInput(
             "alternative: choose GREATER or LESS; a mark is looked for in one direction"
         )
     bet = number_in("bet", bet, 0.0, _LARGEST_BET)
     centred = _centre(values, chosen, references, weights)
-    key = seed_of(seed)
-    n_resamples = positive_count("n_resamples", n_resamples)
-    exact = _enumerates(centred, method)
+    enumerates = plan.enumerates(centred.log2_outcomes)
     deviation = centred.null_deviation()
     if deviation == 0:
-        return _tied(centred, alternative, bet)
-    sign = -1.0 if alternative is Alternative.LESS else 1.0
-    towards = sign * centred.values  # large sums of these speak for the alternative
-    if exact:
-        n_outcomes = round(2**centred.log2_outcomes)
-        null = kernels.all_choice_sums(towards, centred.starts, n_outcomes)
-    else:
-        null = kernels.drawn_choice_sums(towards, centred.starts, key, n_resamples)
+        return _tied(centred, plan, bet)
+    towards = plan.sign * centred.values  # large sums of these speak for the alternative
     observed = kernels.choice_sum(towards, centred.starts, centred.chosen)
-    exceeding = tails.count_exceeding(null, observed, float(np.abs(towards).sum()))
-    if exact:
-        log10_p, how = math.log10(exceeding / null.size), "exact"
-    else:
-        log10_p = tails.monte_carlo_log10_p(exceeding, n_resamples)
-        how = f"monte-carlo B={n_resamples}"
-        if exceeding == 0:
-            bound = tails.chernoff_log10_p(towards, centred.starts, observed)
-            if bound < log10_p:
-                log10_p = bound
-                how = f"chernoff-bound, as none of B={n_resamples} draws reached the value"
+    tail = _tail(towards, centred, plan, observed, enumerates)
+    z = plan.sign * observed / deviation
     return _finding(
         centred,
-        alternative,
-        z=sign * observed / deviation,
-        log10_p=log10_p,
-        method=how,
-        seed=None if exact else int(key),
+        plan,
+        z=z,
+        log10_p=tail.log10_p,
+        method=tail.method,
+        seed=tail.seed,
         e_value=_e_value(towards / deviation, centred.starts, observed / deviation, bet),
-        figure=_histogram(sign * null / deviation, sign * observed / deviation),
+        figure=null_histogram(
+            plan.sign * tail.null / deviation, z, "Standardised sum of choice advantages (z)"
+        ),
     )
 
 
@@ -206,8 +186,9 @@ def ghost_test(
     weights: ArrayLike | None = None,
     alternative: Alternative = Alternative.GREATER,
     bet: float = DEFAULT_BET,
-    method: ChoiceMethod = ChoiceMethod.AUTO,
+    method: ResamplingMethod = ResamplingMethod.AUTO,
     n_resamples: int = 99_999,
+    stop_after: int | None = None,
 ) -> Finding:
     """Test whether the released variant of each record outscores its unpublished ghosts.
 
@@ -225,6 +206,7 @@ def ghost_test(
         bet: See `choice_test`.
         method: See `choice_test`.
         n_resamples: See `choice_test`.
+        stop_after: See `choice_test`.
 
     Returns:
         A finding; the unit is the record.
@@ -249,6 +231,7 @@ def ghost_test(
         bet=bet,
         method=method,
         n_resamples=n_resamples,
+        stop_after=stop_after,
     )
     direction = "lower" if finding.alternative is Alternative.LESS else "higher"
     return finding.about(
@@ -341,25 +324,23 @@ def _residuals(
     return rest
 
 
-def _enumerates(centred: _Centred, method: ChoiceMethod) -> bool:
-    feasible = centred.log2_outcomes <= math.log2(_MAX_ENUMERATED) + 1e-9
-    if method is ChoiceMethod.EXACT and not feasible:
-        raise InvalidInput(
-            f"method: exact enumeration of 2**{centred.log2_outcomes:.0f} outcomes is not feasible",
-            f"use monte-carlo, or at most {_MAX_ENUMERATED} outcomes",
-        )
-    return feasible and method is not ChoiceMethod.MONTE_CARLO
+def _tail(
+    towards: NDArray[np.float64], centred: _Centred, plan: Plan, observed: float, enumerates: bool
+) -> Tail:
+    """P(T >= observed), with values oriented towards the alternative."""
+    scale, starts = float(np.abs(towards).sum()), centred.starts
+    if enumerates:
+        n_outcomes = round(2**centred.log2_outcomes)
+        null = kernels.all_choice_sums(towards, starts, n_outcomes)
+        return enumerated_tail(plan, null, observed, scale)
 
+    def draw(first: int, count: int) -> NDArray[np.float64]:
+        return kernels.drawn_choice_sums(towards, starts, plan.seed, first, count)
 
-def _histogram(null: NDArray[np.float64], observed: float) -> NullHistogram:
-    reach = max(float(np.abs(null).max()), 1e-9)
-    counts, edges = np.histogram(null, bins=_HISTOGRAM_BINS, range=(-reach, reach))
-    return NullHistogram(
-        label="Standardised sum of choice advantages (z)",
-        edges=tuple(edges.tolist()),
-        counts=tuple(counts.tolist()),
-        observed=observed,
-    )
+    def bound() -> float:
+        return tails.chernoff_log10_p(towards, starts, observed)
+
+    return drawn_tail(plan, draw, observed, scale, bound)
 
 
 def _e_value(
@@ -376,10 +357,10 @@ def _e_value(
     )
 
 
-def _tied(centred: _Centred, alternative: Alternative, bet: float) -> Finding:
+def _tied(centred: _Centred, plan: Plan, bet: float) -> Finding:
     return _finding(
         centred,
-        alternative,
+        plan,
         z=0.0,
         log10_p=0.0,
         method="exact",
@@ -391,7 +372,7 @@ def _tied(centred: _Centred, alternative: Alternative, bet: float) -> Finding:
 
 def _finding(
     centred: _Centred,
-    alternative: Alternative,
+    plan: Plan,
     *,
     z: float,
     log10_p: float,
@@ -404,11 +385,11 @@ def _finding(
     return Finding(
         name="choice test",
         question="Are the released choices scored higher than a uniform draw would be?"
-        if alternative is Alternative.GREATER
+        if plan.alternative is Alternative.GREATER
         else "Are the released choices scored lower than a uniform draw would be?",
         null="Given all scores, each unit's released choice is a uniform draw from its choices, "
         "independent of the other units'.",
-        alternative=alternative,
+        alternative=plan.alternative,
         statistic=Statistic(name="z, standardised sum of choice advantages", value=z),
         log10_p=log10_p,
         method=method,

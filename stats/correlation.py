@@ -15,15 +15,22 @@ from scipy import special
 
 from ..errors import InvalidInput
 from . import kernels, tails
-from .checks import finite_vector, one_of, positive_count, seed_of
+from .checks import finite_vector, one_of
 from .findings import LOG10_E, Alternative, Effect, Finding, Statistic, Trend, Validity
+from .montecarlo import Plan, ResamplingMethod, Tail, drawn_tail, enumerated_tail
+from .permutation_bound import permutation_log10_p
 from .projection import power_of_two, residual
+from .ranking import Ranked, ranked_pair
 
-__all__ = ["SpearmanMethod", "ranks", "spearman_test"]
+__all__ = ["SpearmanMethod", "spearman_test"]
 
 _MIN_PAIRS = 4
 _MAX_ENUMERATED_PAIRS = 9
 _MIN_PAIRS_FOR_T = 500
+# The fourth cumulants of rho sqrt(n) are -4.56/n by permutation and -6/n by t: ln p by t is too low
+# by about (6 - 4.56)/24 n rho**4. AUTO trusts t to this error of ln p.
+_QUARTIC = 0.06
+_LARGEST_ERROR_OF_T = 0.05
 # Share of the variance of untied ranks below which a side counts as heavily tied. At 0.5 the larger
 # of two values has 79 % of the units; above it, no unit lies more than about 2 deviations out.
 _HEAVILY_TIED = 0.5
@@ -35,45 +42,15 @@ _RELATIVE_CONSTANT = 1e-12
 class SpearmanMethod(StrEnum):
     """How p is computed.
 
-    AUTO enumerates up to 9 pairs, permutes below 500, and uses t beyond, unless both quantities are
-    so heavily tied that t would be far off: then it permutes, however long that takes.
+    AUTO enumerates up to 9 pairs and permutes below 500. Beyond, it uses t in the centre and the
+    permutation bound far out, unless both quantities are so heavily tied that t would be far off:
+    then it permutes, however long that takes.
     """
 
     AUTO = "auto"
     EXACT = "exact"
     PERMUTATION = "permutation"
     T = "t"
-
-
-@dataclass(frozen=True, slots=True)
-class _Ranked:
-    """Ranks of one quantity, fit for inner products.
-
-    Attributes:
-        unit: Centred ranks of length 1, so that an inner product is rho; all 0 if all are tied.
-        evenness: Their variance as a share of that of untied ranks, in [0, 1].
-        log_ties: Log of the number of permutations that leave the ranks unchanged.
-    """
-
-    unit: NDArray[np.float64]
-    evenness: float
-    log_ties: float
-
-
-def ranks(x: ArrayLike) -> NDArray[np.float64]:
-    """Ranks from 1 to n, ties given their average.
-
-    Args:
-        x: Finite values, shape (n,).
-
-    Returns:
-        Ranks, shape (n,).
-
-    Raises:
-        InvalidInput: If x is not a finite vector.
-    """
-    vector = finite_vector("x", x)
-    return kernels.average_ranks(vector, np.argsort(vector))
 
 
 def spearman_test(
@@ -85,19 +62,25 @@ def spearman_test(
     covariates: Sequence[ArrayLike] = (),
     method: SpearmanMethod = SpearmanMethod.AUTO,
     n_resamples: int = 9_999,
+    stop_after: int | None = None,
 ) -> Finding:
     r"""Test Spearman's rank correlation of x with y, or with y's residual on covariates.
 
     Covariates are regressed out of y by least squares with an intercept, and the residual is
     ranked. The null hypothesis permutes x against (y, covariates) held together, so the p-value
-    by enumeration or permutation stays exact for any covariates that do not depend on x.
+    by enumeration or permutation stays valid for any covariates that do not depend on x.
+
+    By permutation, p = (1 + b) / (1 + B), b the draws that reach rho. Where none does, an upper bound
+    on the permutation distribution's own tail (`permutation_bound`) replaces the floor 1 / (1 + B) if
+    it is smaller; `montecarlo.drawn_tail` proves that the combination is valid. So even 1e-400 holds
+    for any finite sample.
 
     By `t`, p is the tail of Student's t with n - 2 degrees at rho sqrt((n - 2) / (1 - rho**2)),
     in logarithms: right far below the smallest float, and never below the probability of the least
     likely assignment (1/n! without ties). It approximates the permutation distribution: well near
-    its centre; far out it is too small. The fourth cumulants of rho sqrt(n) are -4.56/n by permutation
-    and -6/n by t, so ln p is too low by about 0.06 n rho**4 (more as rho nears 1); from a factor of 2
-    on, a warning says so.
+    its centre; far out it is too small, ln p by about 0.06 n rho**4 (more as rho nears 1). Therefore
+    AUTO leaves it where that error reaches 0.05, and takes the smaller of the permutation bound and
+    t's p at that place. Asked for by name, `t` is used throughout, and a warning says how far off it is.
 
     Args:
         x: First quantity, e.g. the training step, shape (n,), n >= 4.
@@ -107,6 +90,8 @@ def spearman_test(
         covariates: Vectors of shape (n,) that do not depend on x; at most n - 4, none constant.
         method: See `SpearmanMethod`.
         n_resamples: Number B of permutations.
+        stop_after: Stop permuting once so many draws have reached the observed value (Besag &
+            Clifford 1991); None makes all B draws. Without effect where AUTO does not permute.
 
     Returns:
         A finding whose statistic and effect are rho; its interval is Fisher's z with the variance
@@ -115,36 +100,38 @@ def spearman_test(
     Raises:
         InvalidInput: If an argument is malformed; the message names it and the index.
     """
-    alternative = one_of("alternative", Alternative, alternative)
     method = one_of("method", SpearmanMethod, method)
+    if method is SpearmanMethod.T and stop_after is not None:
+        raise InvalidInput("stop_after: t draws nothing that could be stopped")
+    resampling = ResamplingMethod.EXACT if method is SpearmanMethod.EXACT else ResamplingMethod.AUTO
+    plan = Plan.of(alternative, resampling, seed, n_resamples, stop_after)
     first, response = _checked(x, y, covariates)
-    key = seed_of(seed)
-    n_resamples = positive_count("n_resamples", n_resamples)
-    a, b = _ranked(first), _ranked(response)
-    chosen = _chosen_method(method, first.size, a, b)
+    a, b = ranked_pair(first, response)
+    chosen = _chosen_method(method, a, b)
     given = len(covariates)
-    if a.evenness == 0 or b.evenness == 0:
-        which = "x" if a.evenness == 0 else "y, after covariates," if given else "y"
-        return _finding(first, response, 0.0, 0.0, "exact", alternative, None, given).about(
-            warnings=(f"All values of {which} are tied: p is 1.",)
-        )
-    rho = kernels.dot(a.unit, b.unit)
-    warnings: tuple[str, ...] = ()
+    if a.squares == 0 or b.squares == 0:
+        which = "x" if a.squares == 0 else "y, after covariates," if given else "y"
+        tied = _finding(first, response, a, 0.0, _Outcome(0.0, "exact"), plan, given)
+        return tied.about(warnings=(f"All values of {which} are tied: p is 1.",))
+    rho = _correlation(a, b)
     if chosen is SpearmanMethod.T:
-        log10_p = _t_log10_p(a, b, rho, alternative)
-        warnings = _t_warnings(a, b, rho)
-        how = "t"
-    elif chosen is SpearmanMethod.EXACT:
-        null = kernels.all_permuted_dots(a.unit, b.unit, math.factorial(first.size))
-        log10_p = math.log10(_count(null, rho, alternative) / null.size)
-        how = "exact"
+        trusted = method is SpearmanMethod.AUTO
+        outcome = _beyond_permuting(a, b, rho, plan) if trusted else _by_t(a, b, rho, plan)
     else:
-        null = kernels.permuted_dots(a.unit, b.unit, key, n_resamples)
-        log10_p = tails.monte_carlo_log10_p(_count(null, rho, alternative), n_resamples)
-        how = f"monte-carlo B={n_resamples}"
-    used_seed = int(key) if chosen is SpearmanMethod.PERMUTATION else None
-    finding = _finding(first, response, rho, log10_p, how, alternative, used_seed, given)
-    return finding.about(warnings=warnings)
+        tail = _permutation_tail(a, b, plan, enumerates=chosen is SpearmanMethod.EXACT)
+        outcome = _Outcome(tail.log10_p, tail.method, seed=tail.seed)
+    return _finding(first, response, a, rho, outcome, plan, given)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What one way to compute p gives."""
+
+    log10_p: float
+    method: str
+    valid: Validity = Validity.FINITE_SAMPLE
+    warnings: tuple[str, ...] = ()
+    seed: int | None = None
 
 
 def _checked(
@@ -189,109 +176,132 @@ def _response(y: NDArray[np.float64], columns: list[NDArray[np.float64]]) -> NDA
     return np.ldexp(rest, exponent)
 
 
-def _ranked(x: NDArray[np.float64]) -> _Ranked:
-    n = x.size
-    positions = kernels.average_ranks(x, np.argsort(x))
-    sizes = np.bincount(np.rint(2 * positions).astype(np.int64))  # 2 * an average rank is whole
-    centred = positions - (n + 1) / 2
-    squares = float(centred @ centred)
-    return _Ranked(
-        unit=centred / math.sqrt(squares) if squares > 0 else centred,
-        evenness=squares / ((float(n) ** 3 - n) / 12),
-        log_ties=float(special.gammaln(sizes[sizes > 1] + 1.0).sum()),
-    )
-
-
-def _chosen_method(method: SpearmanMethod, n: int, a: _Ranked, b: _Ranked) -> SpearmanMethod:
-    if method is SpearmanMethod.EXACT and n > _MAX_ENUMERATED_PAIRS:
-        raise InvalidInput(f"method: exact enumeration needs n <= {_MAX_ENUMERATED_PAIRS}, got {n}")
+def _chosen_method(method: SpearmanMethod, a: Ranked, b: Ranked) -> SpearmanMethod:
+    if method is SpearmanMethod.EXACT and a.n > _MAX_ENUMERATED_PAIRS:
+        raise InvalidInput(
+            f"method: exact enumeration needs n <= {_MAX_ENUMERATED_PAIRS}, got {a.n}"
+        )
     if method is not SpearmanMethod.AUTO:
         return method
-    if n <= _MAX_ENUMERATED_PAIRS:
+    if a.n <= _MAX_ENUMERATED_PAIRS:
         return SpearmanMethod.EXACT
-    if n < _MIN_PAIRS_FOR_T or _heavily_tied(a, b):
+    if a.n < _MIN_PAIRS_FOR_T or _heavily_tied(a, b):
         return SpearmanMethod.PERMUTATION
     return SpearmanMethod.T
 
 
-def _heavily_tied(a: _Ranked, b: _Ranked) -> bool:
+def _heavily_tied(a: Ranked, b: Ranked) -> bool:
     """Both sides: then a few coincidences make a large rho, far more often than t allows for."""
     return max(a.evenness, b.evenness) < _HEAVILY_TIED
 
 
-def _t_log10_p(a: _Ranked, b: _Ranked, rho: float, alternative: Alternative) -> float:
-    n, inside = a.unit.size, min(max(rho, -1.0), 1.0)
-    log10_p = _both_sides(
-        alternative,
-        tails.student_t_log10_sf(inside, n),
-        tails.student_t_log10_sf(-inside, n),
-    )
-    # Each arrangement of the ranks arises from at least so many of the n! permutations.
-    least = max(a.log_ties, b.log_ties) - float(special.gammaln(n + 1))
-    return min(max(log10_p, least * LOG10_E), 0.0)
+def _correlation(a: Ranked, b: Ranked) -> float:
+    rho = kernels.dot(a.centred, b.centred) / math.sqrt(a.squares * b.squares)
+    return min(max(rho, -1.0), 1.0)
 
 
-def _t_warnings(a: _Ranked, b: _Ranked, rho: float) -> tuple[str, ...]:
-    n = a.unit.size
+def _permutation_tail(a: Ranked, b: Ranked, plan: Plan, *, enumerates: bool) -> Tail:
+    x, y = plan.sign * a.unit(), b.unit()
+    observed = kernels.dot(x, y)
+    if enumerates:
+        null = kernels.all_permuted_dots(x, y, math.factorial(a.n))
+        return enumerated_tail(plan, null, observed, 1.0)
+
+    def draw(first: int, count: int) -> NDArray[np.float64]:
+        return kernels.permuted_dots(x, y, plan.seed, first, count)
+
+    def bound() -> float:
+        return _log10_bound(a, b, plan.sign * observed, plan)
+
+    return drawn_tail(plan, draw, observed, 1.0, bound)
+
+
+def _log10_bound(a: Ranked, b: Ranked, rho: float, plan: Plan) -> float:
+    """An upper bound on the probability that a permutation goes as far as rho, on both sides if asked."""
+    scale = math.sqrt(a.n)
+    x, y = scale * a.unit(), scale * b.unit()
+    t = a.n * (abs(rho) if plan.two_sided else plan.sign * rho)
+    t -= tails.RELATIVE_TIE * a.n
+    bound = permutation_log10_p(plan.sign * x, y, t)
+    if plan.two_sided:
+        bound = float(np.logaddexp(bound / LOG10_E, permutation_log10_p(-x, y, t) / LOG10_E))
+        bound *= LOG10_E
+    return min(max(bound, _least_log10_p(a, b)), 0.0)
+
+
+def _by_t(a: Ranked, b: Ranked, rho: float, plan: Plan) -> _Outcome:
     warnings = []
-    if n < _MIN_PAIRS_FOR_T:
-        warnings.append(f"Student's t was asked for with only {n} pairs; permutation is exact.")
+    if a.n < _MIN_PAIRS_FOR_T:
+        warnings.append(f"Student's t was asked for with only {a.n} pairs; permutation is exact.")
     if _heavily_tied(a, b):
         warnings.append(
             "Both quantities are heavily tied: Student's t may be far too small a p; permute instead."
         )
-    excess = 0.06 * n * rho**4
+    excess = _QUARTIC * a.n * rho**4
     if excess > math.log(2):
         warnings.append(
             "So far out in the tail Student's t is too small a p: log10 p by about "
             f"{excess * LOG10_E:.1f} or more."
         )
-    return tuple(warnings)
+    log10_p = max(_t_log10_p(rho, a.n, plan), _least_log10_p(a, b))
+    return _Outcome(min(log10_p, 0.0), "t", Validity.ASYMPTOTIC, tuple(warnings))
 
 
-def _both_sides(alternative: Alternative, log10_greater: float, log10_less: float) -> float:
-    if alternative is Alternative.GREATER:
-        return log10_greater
-    if alternative is Alternative.LESS:
-        return log10_less
-    return min(min(log10_greater, log10_less) + math.log10(2), 0.0)
+def _beyond_permuting(a: Ranked, b: Ranked, rho: float, plan: Plan) -> _Outcome:
+    """P-value where AUTO does not permute: by t in the centre, by the permutation bound far out.
+
+    Far out p = min(bound, t's p at the border), so p never rises with rho. Where it is the bound,
+    it is valid for a finite sample: being below t's p at the border, p <= alpha there happens only
+    if the bound is <= alpha, whatever t is worth in the centre.
+    """
+    border = (_LARGEST_ERROR_OF_T / (_QUARTIC * a.n)) ** 0.25
+    if (abs(rho) if plan.two_sided else plan.sign * rho) <= border:
+        return _Outcome(_t_log10_p(rho, a.n, plan), "t", Validity.ASYMPTOTIC)
+    at_border = _t_log10_p(border if plan.sign > 0 else -border, a.n, plan)
+    bound = _log10_bound(a, b, rho, plan)
+    if bound <= at_border:
+        return _Outcome(bound, "chernoff-bound on the permutation distribution")
+    how = f"t at |rho| = {border:.3f}, beyond which it would be too small a p"
+    return _Outcome(at_border, how, Validity.ASYMPTOTIC)
 
 
-def _count(null: NDArray[np.float64], rho: float, alternative: Alternative) -> int:
-    if alternative is Alternative.GREATER:
-        return tails.count_exceeding(null, rho, 1.0)
-    if alternative is Alternative.LESS:
-        return tails.count_exceeding(-null, -rho, 1.0)
-    return tails.count_exceeding(np.abs(null), abs(rho), 1.0)
+def _least_log10_p(a: Ranked, b: Ranked) -> float:
+    """Each arrangement of the ranks arises from at least so large a share of the n! permutations."""
+    return (max(a.log_ties, b.log_ties) - float(special.gammaln(a.n + 1))) * LOG10_E
+
+
+def _t_log10_p(rho: float, n: int, plan: Plan) -> float:
+    greater, less = tails.student_t_log10_sf(rho, n), tails.student_t_log10_sf(-rho, n)
+    if plan.two_sided:
+        return min(min(greater, less) + math.log10(2), 0.0)
+    return less if plan.alternative is Alternative.LESS else greater
 
 
 def _finding(
     x: NDArray[np.float64],
     response: NDArray[np.float64],
+    a: Ranked,
     rho: float,
-    log10_p: float,
-    method: str,
-    alternative: Alternative,
-    seed: int | None,
+    outcome: _Outcome,
+    plan: Plan,
     n_covariates: int,
 ) -> Finding:
-    rho = min(max(rho, -1.0), 1.0)
     given = f" given {n_covariates} covariate{'s' * (n_covariates > 1)}" if n_covariates else ""
     direction = {
         Alternative.GREATER: "Does y rise with x",
         Alternative.LESS: "Does y fall with x",
         Alternative.TWO_SIDED: "Does y rise or fall with x",
-    }[alternative]
+    }[plan.alternative]
     return Finding(
         name="Spearman test",
         question=f"{direction}{given}?",
         null="Every assignment of the x values to the units is equally likely, whatever y and the "
         "covariates are.",
-        alternative=alternative,
+        alternative=plan.alternative,
         statistic=Statistic(name="Spearman rho", value=rho),
-        log10_p=log10_p,
-        method=method,
-        valid=Validity.ASYMPTOTIC if method == "t" else Validity.FINITE_SAMPLE,
+        log10_p=outcome.log10_p,
+        method=outcome.method,
+        valid=outcome.valid,
         n=x.size,
         unit="pairs",
         effect=_rho_interval(rho, x.size),
@@ -299,8 +309,9 @@ def _finding(
             "The x values were assigned to the units at random, by a draw that neither y nor the "
             "covariates depend on.",
         ),
-        seed=seed,
-        figure=_trend(x, response, "y after covariates" if n_covariates else "y"),
+        warnings=outcome.warnings,
+        seed=outcome.seed,
+        figure=_trend(x, response, a, "y after covariates" if n_covariates else "y"),
     )
 
 
@@ -317,9 +328,11 @@ def _rho_interval(rho: float, n: int) -> Effect:
     )
 
 
-def _trend(x: NDArray[np.float64], response: NDArray[np.float64], y_label: str) -> Trend:
+def _trend(x: NDArray[np.float64], response: NDArray[np.float64], a: Ranked, y_label: str) -> Trend:
     n_bins = min(max(x.size // _MIN_PER_TREND_BIN, 2), _MAX_TREND_BINS)
-    groups = np.array_split(np.argsort(x, kind="stable"), n_bins)
+    # Tied units keep their order, so that the figure is the same on every machine.
+    order = a.order if a.log_ties == 0 else np.argsort(x, kind="stable")
+    groups = np.array_split(order, n_bins)
     exponent = power_of_two(response)
     scaled = np.ldexp(response, -exponent)  # squares of 1e300 would overflow
     means = np.array([scaled[g].mean() for g in groups])

@@ -6,6 +6,7 @@ number of threads or on whether the JIT is on. Compiled code is cached on disk; 
 off because a p-value may not depend on how the compiler reorders a sum.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -66,9 +67,13 @@ def choice_sum(
 
 @_parallel_kernel
 def drawn_choice_sums(
-    values: NDArray[np.float64], starts: NDArray[np.int64], seed: np.uint64, n_draws: int
+    values: NDArray[np.float64],
+    starts: NDArray[np.int64],
+    seed: np.uint64,
+    first_draw: int,
+    n_draws: int,
 ) -> NDArray[np.float64]:
-    """Sums over units of one uniformly drawn value each, shape (n_draws,).
+    """Sums over units of one uniformly drawn value each, draws first_draw.. on, shape (n_draws,).
 
     Unit u owns `values[starts[u]:starts[u + 1]]`. A 32-bit word w becomes an index by (w * k) >> 32,
     so each of k choices has a probability within 2**-32 of 1/k (equal to it if k is a power of two).
@@ -78,9 +83,9 @@ def drawn_choice_sums(
     n_units = starts.size - 1
     key_0, key_1 = seed & _MASK32, seed >> _SHIFT32
     sums = np.empty(n_draws)
-    for draw in prange(n_draws):
-        draw_low = np.uint64(draw) & _MASK32
-        draw_high = np.uint64(draw) >> _SHIFT32
+    for i in prange(n_draws):
+        draw = np.uint64(first_draw + i)
+        draw_low, draw_high = draw & _MASK32, draw >> _SHIFT32
         total = 0.0
         for block in range((n_units + 3) // 4):
             words = philox(np.uint64(block), draw_low, draw_high, np.uint64(0), key_0, key_1)
@@ -88,7 +93,7 @@ def drawn_choice_sums(
                 unit = 4 * block + lane
                 size = np.uint64(starts[unit + 1] - starts[unit])
                 total += values[starts[unit] + np.int64((words[lane] * size) >> _SHIFT32)]
-        sums[draw] = total
+        sums[i] = total
     return sums
 
 
@@ -114,20 +119,33 @@ def all_choice_sums(
 
 
 @_kernel
-def average_ranks(x: NDArray[np.float64], order: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Ranks 1..n of x with ties given their average; `order` is an argsort of x."""
+def centred_ranks(
+    x: NDArray[np.float64], order: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], float, float]:
+    """Ranks less their mean, ties given their average; `order` is an argsort of x.
+
+    Returns:
+        The ranks, shape (n,), multiples of 1/2; the sum of their squares; and the logarithm of the
+        number of permutations that exchange ties only.
+    """
     n = x.size
     ranks = np.empty(n)
+    squares = log_ties = 0.0
+    middle = 0.5 * (n - 1)
     first = 0
     while first < n:
-        last = first
-        while last + 1 < n and x[order[last + 1]] == x[order[first]]:
-            last += 1
-        rank = 0.5 * (first + last) + 1.0
-        for i in range(first, last + 1):
+        value = x[order[first]]
+        stop = first + 1
+        while stop < n and x[order[stop]] == value:
+            stop += 1
+        rank = 0.5 * (first + stop - 1) - middle
+        for i in range(first, stop):
             ranks[order[i]] = rank
-        first = last + 1
-    return ranks
+        squares += (stop - first) * rank * rank
+        if stop - first > 1:
+            log_ties += math.lgamma(stop - first + 1.0)
+        first = stop
+    return ranks, squares, log_ties
 
 
 @_kernel
@@ -141,15 +159,22 @@ def dot(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
 
 @_parallel_kernel
 def permuted_dots(
-    x: NDArray[np.float64], y: NDArray[np.float64], seed: np.uint64, n_draws: int
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    seed: np.uint64,
+    first_draw: int,
+    n_draws: int,
 ) -> NDArray[np.float64]:
-    """Inner products of x with uniformly permuted y, shape (n_draws,); Fisher-Yates per draw."""
+    """Inner products of x with uniformly permuted y, draws first_draw.. on, shape (n_draws,).
+
+    One Fisher-Yates shuffle per draw.
+    """
     n = x.size
     key_0, key_1 = seed & _MASK32, seed >> _SHIFT32
     dots = np.empty(n_draws)
-    for draw in prange(n_draws):
-        draw_low = np.uint64(draw) & _MASK32
-        draw_high = np.uint64(draw) >> _SHIFT32
+    for d in prange(n_draws):
+        draw = np.uint64(first_draw + d)
+        draw_low, draw_high = draw & _MASK32, draw >> _SHIFT32
         shuffled = y.copy()
         for i in range(n - 1, 0, -1):
             word_0, word_1, _, _ = philox(
@@ -162,7 +187,7 @@ def permuted_dots(
         total = 0.0
         for i in range(n):
             total += x[i] * shuffled[i]
-        dots[draw] = total
+        dots[d] = total
     return dots
 
 

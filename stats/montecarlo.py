@@ -21,7 +21,6 @@ __all__ = ["Plan", "ResamplingMethod", "Tail", "drawn_tail", "enumerated_tail", 
 _LOG2_MAX_ENUMERATED = 20
 _HISTOGRAM_BINS = 61
 _FIRST_BATCH = 256
-_RELATIVE_TIE = 1e-10  # as in `tails.count_exceeding`
 
 
 class ResamplingMethod(StrEnum):
@@ -237,5 +236,5 @@ def _reaches(
 ) -> NDArray[np.bool_]:
     """Which sums reach the observed one; up to rounding equal ones do, and count against the claim."""
     if plan.two_sided:
-        return np.abs(null) >= abs(observed) - _RELATIVE_TIE * scale
-    return null >= observed - _RELATIVE_TIE * scale
+        return np.abs(null) >= abs(observed) - tails.RELATIVE_TIE * scale
+    return null >= observed - tails.RELATIVE_TIE * scale

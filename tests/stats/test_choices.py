@@ -9,8 +9,8 @@ import pytest
 from bookplate.errors import InvalidInput
 from bookplate.stats import (
     Alternative,
-    ChoiceMethod,
     NullHistogram,
+    ResamplingMethod,
     Validity,
     choice_test,
     ghost_test,
@@ -73,9 +73,9 @@ def test_monte_carlo_agrees_with_enumeration(sizes):
     n_draws = 20_000
     values = units_of(sizes, rng)
     for chosen in (draw_choices(values, rng) for _ in range(5)):
-        p = choice_test(values, chosen, seed=0, method=ChoiceMethod.EXACT).p_value
+        p = choice_test(values, chosen, seed=0, method=ResamplingMethod.EXACT).p_value
         drawn = choice_test(
-            values, chosen, seed=3, method=ChoiceMethod.MONTE_CARLO, n_resamples=n_draws
+            values, chosen, seed=3, method=ResamplingMethod.MONTE_CARLO, n_resamples=n_draws
         )
         b = round(drawn.p_value * (n_draws + 1)) - 1
         assert binom.ppf(CHANCE / 2, n_draws, p) <= b <= binom.ppf(1 - CHANCE / 2, n_draws, p)
@@ -106,7 +106,7 @@ def test_below_the_floor_the_bound_takes_over_and_stays_valid():
     values = units_of([2] * 6 + [3], np.random.default_rng(4))
     p = np.sort([
         choice_test(
-            values, np.array(c), seed=5, method=ChoiceMethod.MONTE_CARLO, n_resamples=1
+            values, np.array(c), seed=5, method=ResamplingMethod.MONTE_CARLO, n_resamples=1
         ).p_value
         for c in itertools.product(*(range(len(v)) for v in values))
     ])
@@ -122,7 +122,7 @@ def test_size_below_the_monte_carlo_floor():
     rng = np.random.default_rng(6)
     p = np.array([
         choice_test(
-            v, draw_choices(v, rng), seed=s, method=ChoiceMethod.MONTE_CARLO, n_resamples=19
+            v, draw_choices(v, rng), seed=s, method=ResamplingMethod.MONTE_CARLO, n_resamples=19
         ).p_value
         for s, v in ((s, rng.normal(size=(25, 2))) for s in range(N_NULL))
     ])
@@ -458,6 +458,18 @@ def test_the_ghost_test_permutes_within_records():
     assert ghost_test(table, seed=0).p_value == pytest.approx(p)
 
 
+def test_stopping_early_gives_h_over_l():
+    """Besag & Clifford (1991): the h-th draw that reaches the value ends the drawing."""
+    rng = np.random.default_rng(41)
+    values = units_of([2] * 40, rng)
+    chosen = draw_choices(values, rng)
+    finding = choice_test(values, chosen, seed=4, stop_after=20)
+    made = int(finding.method.split("stopped at draw ")[1].split()[0])
+    assert finding.p_value == pytest.approx(20 / made, rel=1e-12)
+    whole = choice_test(values, chosen, seed=4, n_resamples=made)
+    assert whole.p_value == pytest.approx(21 / (made + 1), rel=1e-12)
+
+
 # ---- the bet ---------------------------------------------------------------------------------------
 
 
@@ -593,6 +605,8 @@ GOOD = {"values": [[1.0, 2.0], [0.0, 1.0, 5.0]], "chosen": [0, 1], "seed": 1}
         ({"n_resamples": 0}, "^n_resamples: .*got 0"),
         ({"n_resamples": 99.0}, "^n_resamples: "),
         ({"n_resamples": True}, "^n_resamples: "),
+        ({"stop_after": 0}, "^stop_after: .*got 0"),
+        ({"stop_after": 100_000}, "^stop_after: expected at most n_resamples"),
         ({"alternative": Alternative.TWO_SIDED}, "^alternative: choose GREATER or LESS"),
         ({"alternative": "two-sided"}, "^alternative: choose GREATER or LESS"),
         ({"alternative": "grater"}, "^alternative: expected one of 'greater', 'less'"),
@@ -613,11 +627,11 @@ def test_a_plain_string_means_its_direction():
 
 
 def test_infeasible_enumeration_is_refused():
-    values, chosen = np.tile([1.0, 0.0], (18, 1)), np.zeros(18, dtype=int)
-    with pytest.raises(InvalidInput, match=r"^method: exact enumeration of 2\*\*18 outcomes"):
-        choice_test(values, chosen, seed=1, method=ChoiceMethod.EXACT)
-    assert choice_test(values[:17], chosen[:17], seed=1).log10_p == pytest.approx(
-        math.log10(2**-17)
+    values, chosen = np.tile([1.0, 0.0], (21, 1)), np.zeros(21, dtype=int)
+    with pytest.raises(InvalidInput, match=r"^method: exact enumeration of 2\*\*21.0 outcomes"):
+        choice_test(values, chosen, seed=1, method=ResamplingMethod.EXACT)
+    assert choice_test(values[:20], chosen[:20], seed=1).log10_p == pytest.approx(
+        math.log10(2**-20)
     )
 
 

@@ -110,7 +110,7 @@ def test_log10_p_by_t_is_mpmaths_at_any_size(n, noise):
     """p from about 1e-600 down to below 1e-10000; relative 1e-10, far inside the promised 1e-3."""
     x = np.arange(n)
     y = x / n + noise * np.random.default_rng(n).normal(size=n)
-    finding = spearman_test(x, y, alternative=Alternative.GREATER, seed=1)
+    finding = spearman_test(x, y, alternative=Alternative.GREATER, seed=1, method=SpearmanMethod.T)
     with mpmath.workdps(60):
         r = mpmath.mpf(finding.statistic.value)
         tail = mpmath.betainc(mpmath.mpf(n - 2) / 2, 0.5, 0, 1 - r * r, regularized=True) / 2
@@ -127,7 +127,7 @@ def test_p_by_t_at_1e_minus_400_has_three_digits():
     z = rng.normal(size=n)
     score = np.linspace(-1.7, 1.7, n)
     y = rho_wanted * 1.04 * score + math.sqrt(1 - rho_wanted**2) * z
-    finding = spearman_test(x, y, alternative=Alternative.GREATER, seed=1)
+    finding = spearman_test(x, y, alternative=Alternative.GREATER, seed=1, method=SpearmanMethod.T)
     assert -500 < finding.log10_p < -320
     with mpmath.workdps(60):
         r = mpmath.mpf(finding.statistic.value)
@@ -141,7 +141,9 @@ def test_p_by_t_at_1e_minus_400_has_three_digits():
 
 def test_t_never_claims_less_than_the_least_likely_assignment():
     """Perfect order has probability 1/n!, where Student's t would say 0."""
-    finding = spearman_test(range(500), range(500), alternative=Alternative.GREATER, seed=1)
+    finding = spearman_test(
+        range(500), range(500), alternative=Alternative.GREATER, seed=1, method=SpearmanMethod.T
+    )
     assert finding.statistic.value == pytest.approx(1, abs=1e-12)
     assert finding.log10_p == pytest.approx(-math.lgamma(501) / math.log(10), rel=1e-12)
 
@@ -180,18 +182,84 @@ def test_ties_on_one_side_leave_t_in_place():
 
 def test_the_far_tail_of_t_comes_with_a_warning():
     """At n = 1,000 and rho = 0.5 the fourth cumulants differ by 0.06 n rho^4 = 3.75 in ln p."""
-    rng = np.random.default_rng(6)
-    x = np.arange(1_000)
-    near = spearman_test(
-        x, x + 2_900 * rng.normal(size=1_000), alternative=Alternative.GREATER, seed=1
+    near, far = (
+        spearman_test(*leaning(1_000, rho), alternative="greater", seed=1, method="t")
+        for rho in (0.15, 0.5)
     )
-    far = spearman_test(
-        x, x + 450 * rng.normal(size=1_000), alternative=Alternative.GREATER, seed=1
-    )
-    assert near.statistic.value < 0.2
     assert near.warnings == ()
-    assert far.statistic.value > 0.4
     assert any("Student's t is too small" in warning for warning in far.warnings)
+
+
+def leaning(n, rho):
+    """x in order, and y whose correlation with it is about rho."""
+    x = np.arange(n)
+    noise = np.random.default_rng(6).normal(size=n)
+    return x, rho * (x / n - 0.5) * math.sqrt(12) + math.sqrt(1 - rho**2) * noise
+
+
+@pytest.mark.parametrize("alternative", ALL)
+@pytest.mark.parametrize("n", [500, 16_000])
+def test_auto_trusts_t_in_the_centre_and_the_permutation_bound_far_out(n, alternative):
+    """The border is where 0.06 n rho^4 = 0.05."""
+    sign = -1 if alternative is Alternative.LESS else 1
+    border = (0.05 / 0.06 / n) ** 0.25
+    log10_p = []
+    for share in (0.5, 0.9, 1.3, 2.0):
+        x, y = leaning(n, share * border)
+        finding = spearman_test(x, sign * y, alternative=alternative, seed=1)
+        by_t = spearman_test(x, sign * y, alternative=alternative, seed=1, method="t")
+        if abs(finding.statistic.value) <= border:
+            assert finding == by_t
+            assert finding.valid is Validity.ASYMPTOTIC
+        else:
+            assert finding.log10_p > by_t.log10_p
+            assert (finding.valid is Validity.FINITE_SAMPLE) == ("bound" in finding.method)
+        log10_p.append(finding.log10_p)
+    assert log10_p == sorted(log10_p, reverse=True)
+    assert "bound" in finding.method
+    assert finding.warnings == ()
+    permuted = spearman_test(x, sign * y, alternative=alternative, seed=1, method="permutation")
+    assert permuted.log10_p == pytest.approx(finding.log10_p, rel=1e-6)
+
+
+def test_p_never_rises_with_rho_across_the_border():
+    """Just beyond it the bound is looser than t: there p stays at t's p at the border."""
+    n = 500
+    border = (0.05 / 0.06 / n) ** 0.25
+    rng = np.random.default_rng(9)
+    found = []
+    for share in np.linspace(0.8, 1.6, 33):
+        x, y = leaning(n, share * border)
+        found.append(spearman_test(x, rng.permutation(y) * 1e-9 + y, alternative="greater", seed=1))
+    found.sort(key=lambda finding: finding.statistic.value)
+    p = [finding.log10_p for finding in found]
+    assert p == sorted(p, reverse=True)
+    methods = [finding.method.split()[0] for finding in found]
+    assert [m for m, _ in itertools.groupby(methods)] == ["t", "chernoff-bound"]
+    assert any("beyond which" in finding.method for finding in found)
+
+
+def test_without_any_exceeding_permutation_the_bound_gives_p():
+    """60 pairs in order: the floor would be 1e-4, the truth is 1/60! = 1e-82."""
+    finding = spearman_test(range(60), range(60), alternative="greater", seed=1)
+    assert finding.valid is Validity.FINITE_SAMPLE
+    assert finding.method == "chernoff-bound, as none of B=9999 draws reached the value"
+    assert -math.lgamma(61) / math.log(10) <= finding.log10_p < -59
+    both = spearman_test(range(60), range(60), alternative="two-sided", seed=1)
+    assert both.log10_p == pytest.approx(finding.log10_p + math.log10(2), abs=1e-6)
+    less = spearman_test(range(60), range(60, 0, -1), alternative="less", seed=1)
+    assert less.log10_p == pytest.approx(finding.log10_p, abs=1e-6)
+
+
+@pytest.mark.parametrize("alternative", ALL)
+def test_stopping_early_gives_h_over_l(alternative):
+    rng = np.random.default_rng(11)
+    x, y = rng.normal(size=(2, 50))
+    finding = spearman_test(x, y, alternative=alternative, seed=4, stop_after=20)
+    made = int(finding.method.split("stopped at draw ")[1].split()[0])
+    assert finding.p_value == pytest.approx(20 / made, rel=1e-12)
+    whole = spearman_test(x, y, alternative=alternative, seed=4, n_resamples=made)
+    assert whole.p_value == pytest.approx(21 / (made + 1), rel=1e-12)
 
 
 def test_t_for_few_pairs_comes_with_a_warning():
@@ -224,7 +292,7 @@ def test_null_rejections_keep_their_rate(n, n_levels, method, alternative):
         x, y = rng.permutation(n), rng.integers(0, n_levels, size=n)
         y[:2] = 0, 1
         finding = spearman_test(x, y, alternative=alternative, seed=seed, n_resamples=199)
-        assert finding.method == method
+        assert finding.method == method or finding.method.startswith("chernoff-bound")
         p.append(finding.p_value)
     for alpha in (0.05, 0.01):
         assert (np.array(p) <= alpha * (1 + 1e-12)).sum() <= at_most(alpha)

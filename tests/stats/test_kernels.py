@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import mpmath
 import numba
@@ -34,10 +35,10 @@ def twin_philox(counter: tuple[int, ...], key: tuple[int, ...]) -> tuple[int, ..
     return c0, c1, c2, c3
 
 
-def twin_drawn_choice_sums(values, starts, seed: int, n_draws: int) -> list[float]:
+def twin_drawn_choice_sums(values, starts, seed: int, draws: range) -> list[float]:
     key = seed % 2**32, seed // 2**32
     sums = []
-    for draw in range(n_draws):
+    for draw in draws:
         total = 0.0
         for unit, (start, stop) in enumerate(itertools.pairwise(starts.tolist())):
             block = twin_philox((unit // 4, draw % 2**32, draw // 2**32, 0), key)
@@ -46,10 +47,10 @@ def twin_drawn_choice_sums(values, starts, seed: int, n_draws: int) -> list[floa
     return sums
 
 
-def twin_permuted_dots(x, y, seed: int, n_draws: int) -> list[float]:
+def twin_permuted_dots(x, y, seed: int, draws: range) -> list[float]:
     key = seed % 2**32, seed // 2**32
     dots = []
-    for draw in range(n_draws):
+    for draw in draws:
         shuffled = list(y)
         for i in range(len(y) - 1, 0, -1):
             high, low, _, _ = twin_philox((i, draw % 2**32, draw // 2**32, 1), key)
@@ -65,6 +66,10 @@ def sum_in_order(terms) -> float:
     for term in terms:
         total += term
     return total
+
+
+def log_tied_permutations(x) -> float:
+    return sum(math.log(math.factorial(size)) for size in Counter(x.tolist()).values())
 
 
 def ragged(sizes, seed=0):
@@ -116,16 +121,16 @@ def test_philox_is_its_slow_twin():
 @pytest.mark.parametrize("sizes", [[2], [3, 2, 7], [2, 2, 2, 2], [5, 2, 2, 3, 2, 2, 2, 9, 4]])
 def test_drawn_sums_are_their_slow_twin(sizes, seed):
     values, starts = ragged(sizes)
-    drawn = kernels.drawn_choice_sums(values, starts, np.uint64(seed), 12)
-    assert drawn.tolist() == twin_drawn_choice_sums(values, starts, seed, 12)
+    drawn = kernels.drawn_choice_sums(values, starts, np.uint64(seed), 5, 12)
+    assert drawn.tolist() == twin_drawn_choice_sums(values, starts, seed, range(5, 17))
 
 
 @pytest.mark.parametrize("seed", [0, 2**33 + 5, 2**64 - 1])
 @pytest.mark.parametrize("n", [1, 2, 3, 17])
 def test_permuted_dots_are_their_slow_twin(n, seed):
     x, y = np.random.default_rng(n).normal(size=(2, n))
-    permuted = kernels.permuted_dots(x, y, np.uint64(seed), 10)
-    assert permuted.tolist() == twin_permuted_dots(x, y, seed, 10)
+    permuted = kernels.permuted_dots(x, y, np.uint64(seed), 3, 10)
+    assert permuted.tolist() == twin_permuted_dots(x, y, seed, range(3, 13))
 
 
 def test_choice_sum_and_dot_add_in_the_order_of_the_draws():
@@ -160,13 +165,19 @@ def test_enumerated_dots_are_all_permutations(n):
 def test_a_rank_counts_the_smaller_and_half_the_equal(x):
     x = np.array(x)
     twin = [(x < v).sum() + ((x == v).sum() + 1) / 2 for v in x]
-    assert kernels.average_ranks(x, np.argsort(x)).tolist() == twin
+    centred, squares, log_ties = kernels.centred_ranks(x, np.argsort(x))
+    assert (centred + (x.size + 1) / 2).tolist() == twin
+    assert squares == pytest.approx(centred @ centred, rel=1e-14)
+    assert log_ties == pytest.approx(log_tied_permutations(x), rel=1e-14)
 
 
 def test_ranks_of_many_ties_are_their_definition():
     x = np.random.default_rng(4).integers(0, 9, size=200).astype(float)
     twin = [(x < v).sum() + ((x == v).sum() + 1) / 2 for v in x]
-    assert kernels.average_ranks(x, np.argsort(x)).tolist() == twin
+    centred, squares, log_ties = kernels.centred_ranks(x, np.argsort(x))
+    assert (centred + (x.size + 1) / 2).tolist() == twin
+    assert squares == pytest.approx(centred @ centred, rel=1e-14)
+    assert log_ties == pytest.approx(log_tied_permutations(x), rel=1e-14)
 
 
 @pytest.mark.parametrize(("a", "x"), [(0.5, 0.0), (1.0, 0.3), (249.0, 0.9), (7_999.0, 0.99)])
@@ -181,7 +192,7 @@ def test_the_beta_sum_is_a_hypergeometric_series(a, x):
 def test_draws_of_a_choice_are_uniform_and_independent():
     """Cells of (unit 0, unit 1) within a draw, and of unit 0 in consecutive draws."""
     values, starts = np.array([0.0, 1, 2, 3, 4, 0, 10, 20]), np.array([0, 5, 8])
-    drawn = kernels.drawn_choice_sums(values, starts, np.uint64(7), 6_000).astype(int)
+    drawn = kernels.drawn_choice_sums(values, starts, np.uint64(7), 0, 6_000).astype(int)
     first, second = drawn % 10, drawn // 10
     assert chi_square_fits(np.bincount(3 * first + second, minlength=15), np.full(15, 1 / 15))
     pairs = 5 * first[::2] + first[1::2]
@@ -190,7 +201,7 @@ def test_draws_of_a_choice_are_uniform_and_independent():
 
 def test_all_permutations_are_equally_likely():
     x, y = np.array([1.0, 10, 100, 1_000]), np.arange(4.0)  # the dot spells the permutation
-    _, counts = np.unique(kernels.permuted_dots(x, y, np.uint64(8), 4_000), return_counts=True)
+    _, counts = np.unique(kernels.permuted_dots(x, y, np.uint64(8), 0, 4_000), return_counts=True)
     assert counts.size == 24
     assert chi_square_fits(counts, np.full(24, 1 / 24))
 
@@ -198,8 +209,8 @@ def test_all_permutations_are_equally_likely():
 def digest() -> str:
     """SHA-256 of the bits of one run of each random kernel."""
     values, starts = ragged([2, 3, 4, 2, 5, 2, 3], seed=5)
-    drawn = kernels.drawn_choice_sums(values, starts, np.uint64(2**63 + 9), 150)
-    permuted = kernels.permuted_dots(values, values[::-1].copy(), np.uint64(2**63 + 9), 50)
+    drawn = kernels.drawn_choice_sums(values, starts, np.uint64(2**63 + 9), 0, 150)
+    permuted = kernels.permuted_dots(values, values[::-1].copy(), np.uint64(2**63 + 9), 0, 50)
     return hashlib.sha256(drawn.tobytes() + permuted.tobytes()).hexdigest()
 
 
