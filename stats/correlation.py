@@ -329,19 +329,30 @@ def _rho_interval(rho: float, n: int) -> Effect:
 
 
 def _trend(x: NDArray[np.float64], response: NDArray[np.float64], a: Ranked, y_label: str) -> Trend:
-    n_bins = min(max(x.size // _MIN_PER_TREND_BIN, 2), _MAX_TREND_BINS)
-    # Tied units keep their order, so that the figure is the same on every machine.
-    order = a.order if a.log_ties == 0 else np.argsort(x, kind="stable")
-    groups = np.array_split(order, n_bins)
-    exponent = power_of_two(response)
-    scaled = np.ldexp(response, -exponent)  # squares of 1e300 would overflow
-    means = np.array([scaled[g].mean() for g in groups])
-    errors = np.array([scaled[g].std(ddof=1) / math.sqrt(g.size) for g in groups])
+    n = x.size
+    n_bins = min(max(n // _MIN_PER_TREND_BIN, 2), _MAX_TREND_BINS)
+    sizes = n // n_bins + (np.arange(n_bins) < n % n_bins)
+    edges = np.concatenate([[0], np.cumsum(sizes)])
+    place = _places(x, a)
+    # Squares of 1e300 would overflow.
+    x_exponent, exponent = power_of_two(x), power_of_two(response)
+    x_sums, _ = kernels.binned_moments(place, np.ldexp(x, -x_exponent), edges)
+    sums, squares = kernels.binned_moments(place, np.ldexp(response, -exponent), edges)
+    means, errors = sums / sizes, np.sqrt(squares / (sizes - 1) / sizes)
     return Trend(
         x_label="x",
         y_label=y_label,
-        x=tuple(float(x[g].mean()) for g in groups),
+        x=tuple(np.ldexp(x_sums / sizes, x_exponent).tolist()),
         y=tuple(np.ldexp(means, exponent).tolist()),
         low=tuple(np.ldexp(means - 1.96 * errors, exponent).tolist()),
         high=tuple(np.ldexp(means + 1.96 * errors, exponent).tolist()),
     )
+
+
+def _places(x: NDArray[np.float64], a: Ranked) -> NDArray[np.float64]:
+    """Place of each unit by x, 0..n-1; tied units in their order, so that a figure is the same everywhere."""
+    if a.log_ties == 0:
+        return a.centred + (a.n - 1) / 2
+    places = np.empty(a.n)
+    places[np.argsort(x, kind="stable")] = np.arange(a.n)
+    return places

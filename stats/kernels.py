@@ -149,6 +149,27 @@ def centred_ranks(
 
 
 @_kernel
+def twice_placements(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[int, int, int]:
+    """Sums over i of c_i and of its square, c_i = 2 sum_j psi(x_i, y_j) of `roc`; x and y ascend.
+
+    The sum of squares comes as high * 2**32 + low, so that it does not overflow for 1e9 scores.
+    """
+    below, not_above, total, high, low = 0, 0, 0, 0, 0
+    for i in range(x.size):
+        while below < y.size and y[below] < x[i]:
+            below += 1
+        if not_above < below:
+            not_above = below
+        while not_above < y.size and y[not_above] == x[i]:
+            not_above += 1
+        c = below + not_above
+        total += c
+        high += (c * c) >> 32
+        low += (c * c) & 0xFFFFFFFF
+    return total, high, low
+
+
+@_kernel
 def dot(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     """Inner product, added in the order in which the permutation kernels add theirs."""
     total = 0.0
@@ -219,6 +240,29 @@ def all_permuted_dots(
             state[i] = 0
             i += 1
     return dots
+
+
+@_kernel
+def binned_moments(
+    position: NDArray[np.float64], x: NDArray[np.float64], edges: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum, and sum of squares about its mean, of the x whose position lies in each bin.
+
+    Bin g holds the positions in [edges[g], edges[g + 1]); positions are 0..n-1 in any order. Two
+    passes, so that no digits are lost where x hardly varies.
+    """
+    n_bins = edges.size - 1
+    bin_of = np.empty(edges[-1], dtype=np.uint8)
+    for g in range(n_bins):
+        bin_of[edges[g] : edges[g + 1]] = g
+    sums, squares = np.zeros(n_bins), np.zeros(n_bins)
+    for i in range(x.size):
+        sums[bin_of[np.int64(position[i])]] += x[i]
+    for i in range(x.size):
+        g = bin_of[np.int64(position[i])]
+        distance = x[i] - sums[g] / (edges[g + 1] - edges[g])
+        squares[g] += distance * distance
+    return sums, squares
 
 
 @_kernel

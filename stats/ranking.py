@@ -23,13 +23,11 @@ class Ranked:
         centred: Ranks less their mean, ties given their average, shape (n,); all 0 if all are tied.
         squares: Sum of their squares.
         log_ties: Natural logarithm of the number of permutations that leave the ranks unchanged.
-        order: Indices that sort the quantity, shape (n,); within ties in any order.
     """
 
     centred: NDArray[np.float64]
     squares: float
     log_ties: float
-    order: NDArray[np.int64]
 
     @property
     def n(self) -> int:
@@ -65,8 +63,7 @@ def ranks(x: ArrayLike) -> NDArray[np.float64]:
 
 def ranked(x: NDArray[np.float64]) -> Ranked:
     """Rank a checked vector."""
-    order = np.argsort(x)
-    return Ranked(*kernels.centred_ranks(x, order), order)
+    return Ranked(*kernels.centred_ranks(x, np.argsort(x)))
 
 
 def ranked_pair(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[Ranked, Ranked]:

@@ -7,16 +7,16 @@ V01_j = sum_i psi(x_i, y_j) / m are its structural components (DeLong et al. 198
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from ..errors import InvalidInput
+from . import kernels
 from .checks import finite_vector
 from .findings import Effect
 
@@ -30,12 +30,6 @@ _FEW = 20
 _FEW_ERRORS = 2.0
 _CURVE_STEPS = 400  # per axis
 _CURVE_STEPS_PER_DECADE = 40  # so that a logarithmic axis is as smooth as a linear one
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def _kernel(function: _F) -> _F:
-    return cast("_F", njit(cache=True, nogil=True, fastmath=False)(function))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,30 +227,9 @@ def _is_positive(kinds: NDArray[Any], higher_means: bool | int | float | str) ->
 # ---- compute --------------------------------------------------------------------------------------
 
 
-@_kernel
-def _twice_placements(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[int, int, int]:
-    """Sums over i of c_i and of its square, c_i = 2 sum_j psi(x_i, y_j); x and y ascend.
-
-    The sum of squares comes as high * 2**32 + low, so that it does not overflow for 1e9 scores.
-    """
-    below, not_above, total, high, low = 0, 0, 0, 0, 0
-    for i in range(x.size):
-        while below < y.size and y[below] < x[i]:
-            below += 1
-        if not_above < below:
-            not_above = below
-        while not_above < y.size and y[not_above] == x[i]:
-            not_above += 1
-        c = below + not_above
-        total += c
-        high += (c * c) >> 32
-        low += (c * c) & 0xFFFFFFFF
-    return total, high, low
-
-
 def _moments(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[int, int]:
     """Sum and sum of squares of 2 sum_j psi(x_i, y_j) over i, in integers of any size."""
-    total, high, low = _twice_placements(x, y)
+    total, high, low = kernels.twice_placements(x, y)
     return int(total), (int(high) << 32) + int(low)
 
 

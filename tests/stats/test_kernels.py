@@ -237,3 +237,15 @@ def test_bits_do_not_depend_on_the_jit(setting):
         check=True,
     )
     assert done.stdout.strip() == digest()
+
+
+@pytest.mark.parametrize("sizes", [[1], [3, 2], [4, 4, 4, 3]])
+def test_binned_moments_are_their_definition(sizes):
+    rng = np.random.default_rng(9)
+    edges = np.concatenate([[0], np.cumsum(sizes)])
+    place = rng.permutation(edges[-1]).astype(float)
+    x = 1e8 + rng.normal(size=edges[-1])  # squares about 0 would lose all digits
+    sums, squares = kernels.binned_moments(place, x, edges)
+    groups = [x[(place >= a) & (place < b)] for a, b in itertools.pairwise(edges)]
+    assert sums == pytest.approx([g.sum() for g in groups], rel=1e-15)
+    assert squares == pytest.approx([((g - g.mean()) ** 2).sum() for g in groups], rel=1e-6)
