@@ -2,7 +2,8 @@
 
 `choice_test` and `ghost_test` test secret random choices of wording; `spearman_test` tests whether
 two quantities rise together; `paired_test`, `two_sample_test`, `stratified_test`, `welch_test` and
-`rank_test` compare scores; `roc` says how well a score tells two classes apart; `combine` and
+`rank_test` compare scores; `SignEProcess` and `RankEProcess` are fed record by record and may be stopped at
+any time; `roc` says how well a score tells two classes apart; `combine` and
 `adjust` deal with several findings; `verbal_scale` puts a finding into a word.
 `bookplate.stats.report` writes findings down. This package knows no model, no watermark and no file
 format.
@@ -36,6 +37,7 @@ from .paired import paired_test
 from .rank import rank_test
 from .ranking import ranks
 from .roc import OperatingPoint, RocResult, roc
+from .sequential import RankEProcess, SignEProcess
 from .twosample import stratified_test, two_sample_test
 from .welch import welch_test
 
@@ -51,8 +53,10 @@ __all__ = [
     "Input",
     "NullHistogram",
     "OperatingPoint",
+    "RankEProcess",
     "ResamplingMethod",
     "RocResult",
+    "SignEProcess",
     "SpearmanMethod",
     "Statistic",
     "Strength",

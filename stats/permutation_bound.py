@@ -35,13 +35,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from . import tails
 from .findings import LOG10_E
 
 __all__ = ["permutation_log10_p"]
 
 _N_NODES = 257
 _N_SCALINGS = 8
-_N_LAMBDAS = 25
+_N_STEPS = 15
 _LOG_REACH = 1.2  # lambda is sought within exp(+-1.2) of what a normal pair would need
 _LARGEST_EXPONENT = (
     300.0  # |lambda a b| stays below it, so that exp of it and its square are floats
@@ -71,10 +72,13 @@ def permutation_log10_p(a: NDArray[np.float64], b: NDArray[np.float64], t: float
     rho = t / a.size
     guess = rho / max((1 - rho) * (1 + rho), 1e-3)  # exact for a normal pair of correlation rho
     largest = _LARGEST_EXPONENT / (rows.reach * columns.reach)
-    best = 0.0
-    for factor in np.exp(np.linspace(-_LOG_REACH, _LOG_REACH, _N_LAMBDAS)):
-        best = min(best, _log_bound(rows, columns, min(guess * factor, largest), t))
-    return best * LOG10_E
+
+    def log_bound(lam: float) -> float:
+        return _log_bound(rows, columns, min(lam, largest), t)
+
+    centre = math.log(guess)
+    best = tails.least(log_bound, centre - _LOG_REACH, centre + _LOG_REACH, _N_STEPS)
+    return min(best, 0.0) * LOG10_E
 
 
 class _Side:

@@ -5,6 +5,7 @@ statistic under the null; t the observed value of a centred statistic.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,25 +57,33 @@ def chernoff_log10_p(values: NDArray[np.float64], starts: NDArray[np.int64], t: 
         cumulants = np.log(np.add.reduceat(np.exp(lam * below_top), first)) - log_sizes
         return float(cumulants.sum()) + lam * gap
 
-    # exponent is convex in lambda; golden section in log(lambda) around Hoeffding's choice.
+    # exponent is convex in lambda; the search is in log(lambda) around Hoeffding's choice.
     centre = math.log(4) + math.log(t) - math.log(total)
-    low, high = centre - 2.0, centre + 8.0
+    best = min(exponent(math.exp(centre)), least(exponent, centre - 2.0, centre + 8.0, 40))
+    # An outcome with sum t has at least this probability, whatever rounding says.
+    return max(min(best, 0.0), -float(log_sizes.sum())) * LOG10_E
+
+
+def least(f: Callable[[float], float], low: float, high: float, n_steps: int) -> float:
+    """The least value of f(exp(x)) seen by golden section over x in [low, high].
+
+    For a function with one valley it is near the bottom; for any function it is a value f takes.
+    """
     ratio = (math.sqrt(5) - 1) / 2
-    best = exponent(math.exp(centre))
     left, right = high - ratio * (high - low), low + ratio * (high - low)
-    at_left, at_right = exponent(math.exp(left)), exponent(math.exp(right))
-    for _ in range(40):
-        best = min(best, at_left, at_right)
+    at_left, at_right = f(math.exp(left)), f(math.exp(right))
+    best = min(at_left, at_right)
+    for _ in range(n_steps):
         if at_left <= at_right:
             high, right, at_right = right, left, at_left
             left = high - ratio * (high - low)
-            at_left = exponent(math.exp(left))
+            at_left = f(math.exp(left))
         else:
             low, left, at_left = left, right, at_right
             right = low + ratio * (high - low)
-            at_right = exponent(math.exp(right))
-    # An outcome with sum t has at least this probability, whatever rounding says.
-    return max(min(best, 0.0), -float(log_sizes.sum())) * LOG10_E
+            at_right = f(math.exp(right))
+        best = min(best, at_left, at_right)
+    return best
 
 
 def student_t_log10_sf(rho: float, n: int) -> float:

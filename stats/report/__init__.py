@@ -7,7 +7,8 @@ self-contained page without scripts; `render_figure` draws one finding. Writing 
 caller's part.
 """
 
-from .audit import AuditedFinding, AuditReport, Control, Exhibit, NotRun, Status
+from .audit import AuditReport
+from .entries import AuditedFinding, Control, Exhibit, NotRun, Status
 from .figures import render_figure
 from .html import render_html
 

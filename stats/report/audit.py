@@ -10,189 +10,27 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NoReturn, Self
-
-from scipy.stats import binomtest
+from typing import Any, Self
 
 from ...errors import InsufficientEvidence, InvalidInput
 from ..combine import AdjustMethod, adjusted_log10_p
-from ..evidence import calibrated_log10_e, verbal_strength
+from ..evidence import calibrated_log10_e
 from ..findings import EValue, Finding
+from .entries import AuditedFinding, Control, Exhibit, NotRun, Status
+from .strict_json import difference, strict_json
 from .typed import require_types
-from .wording import visible
 
-__all__ = [
-    "FORMAT",
-    "AuditReport",
-    "AuditedFinding",
-    "Control",
-    "Exhibit",
-    "NotRun",
-    "Status",
-]
+__all__ = ["FORMAT", "SUFFICIENT_POWER", "AuditReport"]
 
 FORMAT = "bookplate-report/1"
 SUFFICIENT_POWER = 0.90
-CONTROL_LEVELS = (0.05, 0.5)
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _RFC3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-class Status(StrEnum):
-    """What a registered test answered; `AuditReport.from_findings` decides it, never a writer."""
-
-    EVIDENCE_FOUND = "evidence_found"
-    NO_EVIDENCE_FOUND = "no_evidence_found"
-    INCONCLUSIVE = "inconclusive"
-    ASSUMPTION_FAILED = "assumption_failed"
-    NOT_RUN = "not_run"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditedFinding:
-    """One finding about one suspect, with its answer.
-
-    Attributes:
-        suspect: Name of the model under test.
-        finding: What the test returned.
-        power: Probability of noticing the smallest effect of interest, measured beforehand; None if
-            it is not known.
-        failed_assumption: Which assumption failed its check, and how; empty if none did.
-        log10_p_corrected: Decimal logarithm of the Holm-corrected p-value.
-        e_value: The finding's own e-value divided by the number of tests, or, where it has none, one
-            calibrated from the corrected p-value.
-        status: Follows from the corrected p-value, alpha, power and `failed_assumption`.
-    """
-
-    suspect: str
-    finding: Finding
-    power: float | None
-    failed_assumption: str
-    log10_p_corrected: float
-    e_value: EValue
-    status: Status
-
-    def __post_init__(self) -> None:
-        require_types(self)
-        if self.power is not None and not 0 <= self.power <= 1:
-            raise InvalidInput(f"power of {self.finding.name!r}: expected [0, 1], got {self.power}")
-
-    @property
-    def strength(self) -> str:
-        """The word for the e-value."""
-        return verbal_strength(self.e_value.log10_e)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a plain dictionary for JSON, the computed answers among its fields."""
-        return {
-            "suspect": self.suspect,
-            "finding": self.finding.to_dict(),
-            "power": self.power,
-            "failed_assumption": self.failed_assumption,
-            "log10_p_corrected": self.log10_p_corrected,
-            "e_value": {"log10_e": self.e_value.log10_e, "method": self.e_value.method},
-            "strength": self.strength,
-            "status": self.status.value,
-        }
-
-
 _Answer = tuple[float, EValue, Status]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotRun:
-    """A test that was registered but gave no result; it still counts in the correction.
-
-    Attributes:
-        suspect: Name of the model that was to be tested.
-        name: Which test.
-        question: The question it was to answer.
-        reason: Why there is no result.
-    """
-
-    suspect: str
-    name: str
-    question: str
-    reason: str
-
-    def __post_init__(self) -> None:
-        require_types(self)
-
-    @property
-    def status(self) -> Status:
-        """Always `Status.NOT_RUN`."""
-        return Status.NOT_RUN
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Control:
-    """The same test, run again where the null hypothesis is known to hold.
-
-    Attributes:
-        name: What was run.
-        description: Why the null hypothesis holds: other keys, other orders, an innocent model.
-        p_values: The uncorrected p-value of each run, in (0, 1].
-    """
-
-    name: str
-    description: str
-    p_values: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        require_types(self)
-        if not self.p_values:
-            raise InsufficientEvidence(f"control {self.name!r}: no runs, so no error rate")
-        for i, p in enumerate(self.p_values):
-            if not 0 < p <= 1:
-                raise InvalidInput(
-                    f"control {self.name!r}, p_values[{i}]: expected (0, 1], got {p}"
-                )
-
-    def count_at(self, level: float) -> int:
-        """Return the number of runs with p <= level; about that share, if the test is right."""
-        return sum(p <= level for p in self.p_values)
-
-    @property
-    def rate_bound(self) -> float:
-        """One-sided exact 95 % upper bound (Clopper-Pearson) for the rate of p <= 0.05."""
-        test = binomtest(self.count_at(CONTROL_LEVELS[0]), len(self.p_values), alternative="less")
-        return float(test.proportion_ci(confidence_level=0.95, method="exact").high)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a plain dictionary for JSON."""
-        return {
-            "name": self.name,
-            "description": self.description,
-            "p_values": list(self.p_values),
-            "counts": [{"level": a, "at_or_below": self.count_at(a)} for a in CONTROL_LEVELS],
-            "rate_bound": self.rate_bound,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exhibit:
-    """A file that accompanies the report.
-
-    Attributes:
-        name: File name.
-        sha256: SHA-256 of its bytes, 64 lower-case hexadecimal digits.
-        description: What it holds.
-    """
-
-    name: str
-    sha256: str
-    description: str
-
-    def __post_init__(self) -> None:
-        require_types(self)
-        if not _SHA256.fullmatch(self.sha256):
-            raise InvalidInput(
-                f"exhibit {self.name!r}: expected 64 hex digits, got {self.sha256!r}"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -393,16 +231,16 @@ class AuditReport:
         Raises:
             InvalidInput: If one of the four fails; the message says where.
         """
-        fields = _strict_json(data)  # 1
+        fields = strict_json(data)  # 1
         if fields.get("format") != FORMAT:  # 2
             raise InvalidInput(f"expected format {FORMAT!r}, got {fields.get('format')!r}")
         try:  # 3
             report = cls._from_fields(fields)
         except (KeyError, TypeError, AttributeError, ValueError, InsufficientEvidence) as error:
             raise InvalidInput(f"not a report of this version: {error}") from error
-        difference = _difference(json.loads(report.to_json()), fields, "report")  # 4
-        if difference:
-            raise InvalidInput(difference)
+        altered = difference(json.loads(report.to_json()), fields, "report")  # 4
+        if altered:
+            raise InvalidInput(altered)
         return report
 
     @classmethod
@@ -504,62 +342,3 @@ def _refuse_duplicates(names: Sequence[tuple[str, str]]) -> None:
         if pair in seen:
             raise InvalidInput(f"two tests are called {pair[1]!r} for suspect {pair[0]!r}")
         seen.add(pair)
-
-
-def _strict_json(data: bytes) -> dict[str, Any]:
-    try:
-        fields = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_unique_keys,
-            parse_constant=_refuse_constant,
-            parse_float=_finite_float,
-        )
-    except InvalidInput:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"not JSON in UTF-8: {error}") from error
-    if not isinstance(fields, dict):
-        raise InvalidInput(f"expected a JSON object, got {type(fields).__name__}")
-    return fields
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise InvalidInput(f"key {next(n for n in names if names.count(n) > 1)!r} appears twice")
-    return fields
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise InvalidInput(f"{name} is no JSON number")
-
-
-def _finite_float(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        raise InvalidInput(f"{digits} is too large for a number")
-    return value
-
-
-def _difference(expected: Any, got: Any, where: str) -> str:
-    """Return the first place where two JSON values differ, in words; empty if nowhere."""
-    if isinstance(expected, dict) and isinstance(got, dict):
-        for name in sorted(expected.keys() ^ got.keys()):
-            return f"{where}.{visible(name)}: {'unknown' if name in got else 'missing'} field"
-        pairs = [(f"{where}.{name}", expected[name], got[name]) for name in sorted(got)]
-    elif isinstance(expected, list) and isinstance(got, list) and len(expected) == len(got):
-        pairs = [
-            (f"{where}[{i}]", a, b) for i, (a, b) in enumerate(zip(expected, got, strict=True))
-        ]
-    elif _same_value(expected, got):
-        return ""
-    else:
-        return f"{where}: expected {expected!r:.80}, got {got!r:.80}"
-    return next((text for at, a, b in pairs if (text := _difference(a, b, at))), "")
-
-
-def _same_value(expected: Any, got: Any) -> bool:
-    if isinstance(expected, float) and isinstance(got, float):
-        return math.isclose(expected, got, rel_tol=1e-10)
-    return type(expected) is type(got) and bool(expected == got)

@@ -16,7 +16,8 @@ from markupsafe import Markup
 from ..evidence import VERBAL_SCALE
 from ..findings import Alternative, Effect, NullHistogram, Trend
 from . import wording
-from .audit import CONTROL_LEVELS, SUFFICIENT_POWER, AuditedFinding, AuditReport, NotRun, Status
+from .audit import SUFFICIENT_POWER, AuditReport
+from .entries import CONTROL_LEVELS, AuditedFinding, NotRun, Status
 from .figures import render_figure
 
 __all__ = ["render_html"]

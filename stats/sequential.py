@@ -1,0 +1,551 @@
+r"""Test martingales fed record by record, for auditors who pay per query and may stop at any time.
+
+A gambler starts with a capital of 1 and bets, before each record is seen, at odds that are fair (or
+worse for the gambler) if the claim is false. The capital is then a nonnegative supermartingale:
+whenever one stops, and for whatever reason, its expectation is at most 1, so it is an e-value; and
+the probability that it ever reaches 1/alpha is at most alpha (Ville 1939), so that 1 over its largest
+value so far is a p-value, valid at any time (Shafer, Shen, Vereshchagin & Vovk 2011, "Test martingales,
+Bayes factors and p-values").
+
+How strongly to bet depends on the size of the effect, which nobody knows beforehand. The capital is
+therefore split into equal parts, each of which bets with one strength theta throughout. A mixture of
+martingales is one (Robbins 1970, "Statistical methods related to the law of the iterated logarithm";
+Howard, Ramdas, McAuliffe & Sekhon 2021, "Time-uniform, nonparametric, nonasymptotic confidence
+sequences"), and it never holds less than the best of its K parts divided by K.
+
+Notation: records i = 1, 2, ...; K strengths theta_k; E_k the capital of part k, up to its share.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from ..errors import InsufficientEvidence, InvalidInput
+from .betting import (
+    BETS,
+    CAP,
+    CONFIDENCE,
+    THETAS,
+    log_mean_exp,
+    prices_of,
+    settle_ranks,
+    settle_signs,
+    share_interval,
+)
+from .checks import MAX_MAGNITUDE, finite_vector, one_of, ragged
+from .findings import LOG10_E, Alternative, Effect, EValue, Finding, Statistic, Validity
+
+__all__ = ["RankEProcess", "SignEProcess"]
+
+_STATE_VERSION = 1
+_COMMON_ASSUMPTIONS = (
+    "The order of the records, and which are queried, does not depend on scores to come.",
+    "Every record whose score was seen was fed, in that order.",
+    "Every process that was started for the question is reported.",
+    "Queries may stop at any time and for any reason: nothing is assumed about it.",
+)
+
+
+class _EProcess:
+    """What both processes share: the capital, its largest value so far, the decision, the saved state.
+
+    Attributes:
+        _FORMAT: Names the kind of process in a saved state.
+        _SIDES: The alternatives that the process can be asked for.
+    """
+
+    _FORMAT: ClassVar[str]
+    _SIDES: ClassVar[tuple[Alternative, ...]]
+
+    def __init__(self, *, alternative: Alternative, alpha: float) -> None:
+        alternative = one_of("alternative", Alternative, alternative)
+        if alternative not in self._SIDES:
+            allowed = ", ".join(repr(side.value) for side in self._SIDES)
+            raise InvalidInput(f"alternative: expected one of {allowed}, got {alternative.value!r}")
+        if not _is_number(alpha) or not 0 < alpha < 1:
+            raise InvalidInput(f"alpha: expected a number in (0, 1), got {alpha!r}")
+        self._alternative = alternative
+        self._alpha = float(alpha)
+        self._thetas = (
+            np.concatenate([THETAS, -THETAS])  # the mean of both sides
+            if alternative is Alternative.TWO_SIDED
+            else THETAS
+        )
+        self._log_capitals = np.zeros(self._thetas.size)  # log E_k, natural
+        self._n = 0
+        self._top_log10_e = 0.0  # the capital before the first record is 1
+        self._n_at_rejection: int | None = None
+        self._share_total = 0.0  # sum of the per-record shares behind the effect, each in [0, 1]
+
+    @property
+    def alternative(self) -> Alternative:
+        """The direction, fixed at construction."""
+        return self._alternative
+
+    @property
+    def alpha(self) -> float:
+        """The level of the decision, fixed at construction."""
+        return self._alpha
+
+    @property
+    def n(self) -> int:
+        """Number of records fed so far."""
+        return self._n
+
+    @property
+    def log10_e(self) -> float:
+        """Decimal logarithm of the capital now: the e-value if one stops here. It may fall again."""
+        return float(log_mean_exp(self._log_capitals)) * LOG10_E
+
+    @property
+    def log10_p(self) -> float:
+        """Decimal logarithm of the anytime-valid p-value, 1 over the largest capital so far; at most 0."""
+        return min(0.0, -self._top_log10_e)
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the capital has ever reached 1 / alpha; once it has, this stays true."""
+        return self._n_at_rejection is not None
+
+    @property
+    def n_at_rejection(self) -> int | None:
+        """The number of records after which the capital first reached 1 / alpha, or None."""
+        return self._n_at_rejection
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole state as plain JSON values; `from_dict` continues from it, to the last bit."""
+        return {
+            "format": self._FORMAT,
+            "version": _STATE_VERSION,
+            "alternative": self._alternative.value,
+            "alpha": self._alpha,
+            "n": self._n,
+            "log_capitals": self._log_capitals.tolist(),
+            "top_log10_e": self._top_log10_e,
+            "n_at_rejection": self._n_at_rejection,
+            "share_total": self._share_total,
+            **self._extra_state(),
+        }
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> Self:
+        """Continue a process that `to_dict` saved.
+
+        The state is checked for being whole and free of contradictions, not for being genuine: keep it
+        where nobody can write who might gain by it.
+
+        Args:
+            state: What `to_dict` gave, also after a way through JSON.
+
+        Raises:
+            InvalidInput: If a field is missing, unknown, of the wrong kind or contradicts another, or
+                if the state is of another version or another kind of process.
+        """
+        if not isinstance(state, Mapping):
+            raise InvalidInput(f"state: expected a mapping, got {type(state).__name__}")
+        if (state.get("format"), state.get("version")) != (cls._FORMAT, _STATE_VERSION):
+            raise InvalidInput(
+                f"state: expected format {cls._FORMAT!r} of version {_STATE_VERSION}, got "
+                f"{state.get('format')!r} of version {state.get('version')!r}"
+            )
+        known = cls(alternative=Alternative.GREATER, alpha=0.5).to_dict()
+        differing = set(state) ^ set(known)
+        if differing:
+            raise InvalidInput(f"state: fields missing or unknown: {sorted(map(str, differing))}")
+        process = cls(alternative=state["alternative"], alpha=state["alpha"])
+        process._restore(state)
+        return process
+
+    def _extra_state(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        n = _whole(state, "n", 0, None)
+        logs = state["log_capitals"]
+        if not isinstance(logs, list | tuple) or len(logs) != self._log_capitals.size:
+            raise InvalidInput(
+                f"state['log_capitals']: expected {self._log_capitals.size} numbers, got {logs!r}"
+            )
+        for index, value in enumerate(logs):
+            if not _is_number(value) or not math.isfinite(value):
+                raise InvalidInput(
+                    f"state['log_capitals'][{index}]: expected a number, got {value!r}"
+                )
+        self._log_capitals = np.array(logs, dtype=np.float64)
+        self._n = n
+        self._top_log10_e = _real(state, "top_log10_e", max(0.0, self.log10_e), math.inf)
+        self._share_total = _real(state, "share_total", 0.0, float(n))
+        if state["n_at_rejection"] is not None:
+            self._n_at_rejection = _whole(state, "n_at_rejection", 1, n)
+        if self.rejected != (self.log10_p <= math.log10(self._alpha)):
+            raise InvalidInput("state: n_at_rejection and top_log10_e contradict each other")
+        if n == 0 and (self._log_capitals.any() or self._top_log10_e):
+            raise InvalidInput("state: capital has changed, but n is 0")
+
+    def _take(
+        self,
+        log_capitals: NDArray[np.float64],
+        log_path: NDArray[np.float64],
+        shares: NDArray[np.float64],
+    ) -> None:
+        """Enter records whose bets are settled.
+
+        Args:
+            log_capitals: log E_k after the last of them.
+            log_path: Natural log of the capital after each of them, shape (records,).
+            shares: The effect's share of each of them, shape (records,).
+        """
+        path = log_path * LOG10_E
+        if self._n_at_rejection is None:
+            reached = np.flatnonzero(-path <= math.log10(self._alpha))
+            if reached.size:
+                self._n_at_rejection = self._n + int(reached[0]) + 1
+        self._top_log10_e = max(self._top_log10_e, float(path.max()))
+        self._log_capitals = log_capitals
+        # One by one, as single records are: a pairwise sum would give other bits.
+        self._share_total = float(np.cumsum(np.concatenate([[self._share_total], shares]))[-1])
+        self._n += path.size
+
+    def _finding(
+        self,
+        *,
+        name: str,
+        question: str,
+        null: str,
+        unit: str,
+        share: str,
+        bets: str,
+        assumption: str,
+        warnings: tuple[str, ...],
+    ) -> Finding:
+        if self._n == 0:
+            raise InsufficientEvidence(
+                f"{name}: no record was fed", "feed at least one record before asking for a finding"
+            )
+        reached = (
+            f"reached at record {self._n_at_rejection}" if self.rejected else "not reached so far"
+        )
+        low, high = share_interval(self._share_total, self._n)
+        return Finding(
+            name=name,
+            question=question,
+            null=null,
+            alternative=self._alternative,
+            statistic=Statistic(
+                name="log10 of the largest capital so far", value=self._top_log10_e
+            ),
+            log10_p=self.log10_p,
+            method=f"test martingale, {bets}, anytime-valid (Ville 1939); "
+            f"level alpha={self._alpha:g} fixed at the start, {reached}",
+            valid=Validity.FINITE_SAMPLE,
+            n=self._n,
+            unit=unit,
+            effect=Effect(
+                name=share,
+                value=self._share_total / self._n,
+                low=low,
+                high=high,
+                confidence=CONFIDENCE,
+                interval="beta-binomial mixture (Robbins 1970), anytime-valid, if the expected share is "
+                "the same for all records",
+            ),
+            assumptions=(assumption, *_COMMON_ASSUMPTIONS),
+            warnings=warnings,
+            e_value=EValue(
+                log10_e=self.log10_e,
+                method=f"capital now of the test martingale, {bets}, anytime-valid",
+            ),
+        )
+
+
+class SignEProcess(_EProcess):
+    r"""Do paired differences lean one way? Fed one difference at a time.
+
+    Null hypothesis (conditional symmetry): given all earlier records and the size |d_i|, the sign s_i
+    of the difference d_i is + or - with probability 1/2 each. Sizes may have any distribution and may
+    depend on everything before, earlier signs too. The capital after n records is
+
+    .. math:: \frac1K \sum_k \prod_{i \le n} \frac{\exp(\theta_k s_i v_i)}{\cosh(\theta_k v_i)},
+        \quad v_i = \min\Bigl(\frac{|d_i|}{m_i^2}, 2.5\Bigr)
+
+    with m_i the mean of sqrt(|d_j|) over the differences that are not 0, up to and with d_i; a difference
+    of 0 multiplies by 1. For LESS, theta is negative; for TWO_SIDED half of the capital is on each side.
+
+    That |d_i| itself may scale the bet on its sign is what makes conditional symmetry useful: de la Pena
+    (1999), "A general class of exponential inequalities for martingales and ratios", has the factor
+    exp(theta s v - theta**2 v**2 / 2), which is never larger, as cosh(x) <= exp(x**2 / 2), and gives a
+    supermartingale; Howard, Ramdas, McAuliffe & Sekhon (2020), "Time-uniform Chernoff bounds via
+    nonnegative supermartingales", collect such factors. That a martingale is to be preferred, for tests
+    of symmetry too, is shown by Ramdas, Ruf, Larsson & Koolen (2020), "Admissible anytime-valid
+    sequential inference must rely on nonnegative martingales". The scale, the cap and the grid are ours.
+
+    A small p speaks against symmetry about 0, not only against a mean of 0.
+
+    Args:
+        alternative: GREATER (differences lean above 0), LESS or TWO_SIDED; fixed before the data are seen.
+        alpha: Level of the decision, in (0, 1); fixed before the data are seen.
+
+    Raises:
+        InvalidInput: If an argument is malformed; the message names it.
+    """
+
+    # Why this is a martingale under the null hypothesis. Let G_i hold all earlier records and |d_i|. Then
+    # v_i is known given G_i: it is made of |d_1|, ..., |d_i|. If d_i is not 0, s_i is fair given G_i, so
+    #     E[exp(theta s_i v_i) | G_i] = (exp(theta v_i) + exp(-theta v_i)) / 2 = cosh(theta v_i),
+    # so the factor has expectation 1 given G_i; if d_i = 0, it is 1. Hence E[E_k(i) | G_i] = E_k(i - 1) for
+    # each k, and so for their mean; averaging over |d_i| gives the same given the earlier records alone.
+
+    _FORMAT = "bookplate sign e-process"
+    _SIDES = (Alternative.GREATER, Alternative.LESS, Alternative.TWO_SIDED)
+
+    def __init__(self, *, alternative: Alternative, alpha: float) -> None:
+        super().__init__(alternative=alternative, alpha=alpha)
+        self._n_nonzero = 0
+        self._mean_root = 0.0  # of sqrt(|d|), over the differences that are not 0
+
+    def feed(self, difference: float) -> None:
+        """Enter one paired difference, in any unit as long as it is the same for all.
+
+        Raises:
+            InvalidInput: If it is no finite number of magnitude up to 1e300; nothing has changed then.
+        """
+        if not _is_number(difference):
+            raise InvalidInput(f"difference: expected a number, got {difference!r}")
+        if not abs(difference) <= MAX_MAGNITUDE:
+            raise InvalidInput(
+                f"difference: expected a finite number up to 1e300, got {difference!r}"
+            )
+        self._bet(np.array([float(difference)]))
+
+    def extend(self, differences: ArrayLike) -> None:
+        """Enter differences in order, with the same result as feeding them one by one.
+
+        Args:
+            differences: Shape (m,); m may be 0.
+
+        Raises:
+            InvalidInput: If one of them is no finite number of magnitude up to 1e300; the message names
+                its index, and none has been entered then.
+        """
+        d = finite_vector("differences", differences)
+        if d.size:
+            self._bet(d)
+
+    def finding(self) -> Finding:
+        """What the records so far show: p from the largest capital, the e-value from the capital now.
+
+        The effect is the share of differences above 0, those of 0 counted half.
+
+        Raises:
+            InsufficientEvidence: If no record was fed.
+        """
+        direction = {
+            Alternative.GREATER: "above 0",
+            Alternative.LESS: "below 0",
+            Alternative.TWO_SIDED: "to one side of 0",
+        }[self._alternative]
+        n_zero = self._n - self._n_nonzero
+        both = " on each side, half the capital on either" * (
+            self._alternative is Alternative.TWO_SIDED
+        )
+        return self._finding(
+            name="sign e-process",
+            question=f"Do the paired differences lean {direction}?",
+            null="Given all earlier records and its own size, each difference is as likely to be above 0 "
+            "as below 0.",
+            unit="pairs",
+            share="share of differences above 0, those of 0 counted half",
+            bets=f"{BETS}{both}, on the sign of a difference times its size over the typical size so far "
+            f"(at most {CAP})",
+            assumption="Without an effect, each difference is as likely to be x as -x, given all records "
+            "before it.",
+            warnings=(f"{n_zero} of {self._n} differences are 0 and say nothing.",)
+            if n_zero
+            else (),
+        )
+
+    def _bet(self, d: NDArray[np.float64]) -> None:
+        logs, path = self._log_capitals.copy(), np.empty(d.size)
+        towards = -d if self._alternative is Alternative.LESS else d
+        n_nonzero, mean_root = settle_signs(
+            towards, self._thetas, logs, path, self._n_nonzero, self._mean_root
+        )
+        self._n_nonzero, self._mean_root = int(n_nonzero), float(mean_root)
+        self._take(logs, path, (1 + np.sign(d)) / 2)
+
+    def _extra_state(self) -> dict[str, Any]:
+        return {"n_nonzero": self._n_nonzero, "mean_root": self._mean_root}
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        super()._restore(state)
+        self._n_nonzero = _whole(state, "n_nonzero", 0, self._n)
+        self._mean_root = _real(state, "mean_root", 0.0, math.sqrt(MAX_MAGNITUDE))
+        if (self._n_nonzero > 0) != (self._mean_root > 0):
+            raise InvalidInput("state: n_nonzero and mean_root contradict each other")
+
+
+class RankEProcess(_EProcess):
+    r"""Does the released variant stand out among its ghosts? Fed the scores of one record at a time.
+
+    Null hypothesis: given all earlier records and the unordered scores of this one, each of its M + 1
+    variants is equally likely to be the released one. M may differ from record to record. With R_i
+    the rank of the released variant (1 the lowest, ties counted against the claim), the capital after n
+    records is
+
+    .. math:: \frac1K \sum_k \prod_{i \le n}
+        \frac{\exp(\theta_k u(R_i))}{\frac1{M_i+1} \sum_{r=1}^{M_i+1} \exp(\theta_k u(r))}
+
+    with u(r) the normal scores (van der Waerden) Phi^-1(r / (M + 2)), divided by their root mean square
+    so that one grid of theta suits every M; for M = 1 they are -1 and 1. LESS ranks from the top.
+
+    Only ranks count: any increasing transform of a record's scores gives the same capital. Betting on
+    ranks is due to Vovk, Nouretdinov & Gammerman (2003), "Testing exchangeability on-line". Their ranks
+    are among past records, so stopping may look at nothing but ranks; here each record brings its own
+    ghosts, and stopping may look at all scores so far.
+
+    Args:
+        alternative: GREATER (the released variant scores higher than its ghosts) or LESS; fixed before
+            the data are seen.
+        alpha: Level of the decision, in (0, 1); fixed before the data are seen.
+
+    Raises:
+        InvalidInput: If an argument is malformed; the message names it.
+    """
+
+    # Why this is a supermartingale under the null hypothesis. Let G_i hold all earlier records and the
+    # unordered scores of record i; M_i is known given G_i. Break ties by a fair draw: the rank R' of the
+    # released variant is then uniform on 1, ..., M_i + 1 given G_i, so that
+    #     E[exp(theta u(R')) / mean_r exp(theta u(r)) | G_i] = 1.
+    # R_i is the lowest rank that any way to break the ties gives, so R_i <= R', and as theta > 0 and u
+    # increases, the factor used is at most that one; the two are equal where there are no ties.
+
+    _FORMAT = "bookplate rank e-process"
+    _SIDES = (Alternative.GREATER, Alternative.LESS)
+
+    def __init__(self, *, alternative: Alternative, alpha: float) -> None:
+        super().__init__(alternative=alternative, alpha=alpha)
+        self._n_tied = 0
+
+    def feed(self, scores: ArrayLike) -> None:
+        """Enter one record.
+
+        Args:
+            scores: Scores of the released variant (first) and its ghosts, shape (M + 1,), M >= 1; in any
+                unit, which may differ from record to record.
+
+        Raises:
+            InvalidInput: If the scores are malformed; the message names the index, and nothing has
+                changed then.
+        """
+        values = finite_vector("scores", scores)
+        if values.size < 2:
+            raise InvalidInput(
+                f"scores: expected the released variant and at least one ghost, got shape {values.shape}",
+                "a record without ghosts says nothing: leave it out",
+            )
+        self._bet(values, np.array([0, values.size]))
+
+    def extend(self, records: Sequence[ArrayLike]) -> None:
+        """Enter records in order, with the same result as feeding them one by one.
+
+        Args:
+            records: Per record what `feed` takes, of equal or unequal lengths; may be empty.
+
+        Raises:
+            InvalidInput: If a record is malformed; the message names it and the index in it, and none
+                has been entered then.
+        """
+        if not _is_empty(records):
+            self._bet(*ragged("records", records))
+
+    def finding(self) -> Finding:
+        """What the records so far show: p from the largest capital, the e-value from the capital now.
+
+        The effect is the mean over records of the share of ghosts that score below the released variant,
+        ties counted half.
+
+        Raises:
+            InsufficientEvidence: If no record was fed.
+        """
+        direction = "lower" if self._alternative is Alternative.LESS else "higher"
+        return self._finding(
+            name="rank e-process",
+            question=f"Does the released variant score {direction} than its ghosts?",
+            null="Given all earlier records and the unordered scores of a record, each of its variants is "
+            "equally likely to be the released one.",
+            unit="records",
+            share="mean share of ghosts that score below the released variant, ties counted half",
+            bets=f"{BETS}, on the normal score of the released variant's rank",
+            assumption="Without an effect, released variant and ghosts are exchangeable, given all records "
+            "before.",
+            warnings=(
+                f"In {self._n_tied} of {self._n} records a ghost ties with the released variant; "
+                "ties count against the claim.",
+            )
+            if self._n_tied
+            else (),
+        )
+
+    def _bet(self, values: NDArray[np.float64], starts: NDArray[np.int64]) -> None:
+        sizes = np.diff(starts)
+        released = np.repeat(values[starts[:-1]], sizes)
+        below = np.add.reduceat(values < released, starts[:-1], dtype=np.int64)
+        above = np.add.reduceat(values > released, starts[:-1], dtype=np.int64)
+        n_beaten = above if self._alternative is Alternative.LESS else below
+        distinct, rows = np.unique(sizes, return_inverse=True)
+        prices = [prices_of(int(size)) for size in distinct]
+        spreads = np.array([spread for spread, _ in prices])
+        scores = special.ndtri((1 + n_beaten) / (sizes + 1)) / spreads[rows]
+        logs, path = self._log_capitals.copy(), np.empty(sizes.size)
+        settle_ranks(scores, rows, np.array([row for _, row in prices]), self._thetas, logs, path)
+        self._n_tied += int(np.count_nonzero(below + above + 1 < sizes))
+        self._take(logs, path, (1 + (below - above) / (sizes - 1)) / 2)
+
+    def _extra_state(self) -> dict[str, Any]:
+        return {"n_tied": self._n_tied}
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        super()._restore(state)
+        self._n_tied = _whole(state, "n_tied", 0, self._n)
+
+
+# ---- refusals -------------------------------------------------------------------------------------
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def _is_empty(records: object) -> bool:
+    try:
+        return len(records) == 0  # type: ignore[arg-type]  # what has no length is refused elsewhere
+    except TypeError:
+        return False
+
+
+def _whole(state: Mapping[str, Any], key: str, low: int, high: int | None) -> int:
+    value = state[key]
+    if (
+        not isinstance(value, int)
+        or isinstance(value, bool)
+        or value < low
+        or (high is not None and value > high)
+    ):
+        most = "" if high is None else f" and at most {high}"
+        raise InvalidInput(
+            f"state[{key!r}]: expected an integer of at least {low}{most}, got {value!r}"
+        )
+    return value
+
+
+def _real(state: Mapping[str, Any], key: str, low: float, high: float) -> float:
+    value = state[key]
+    if not _is_number(value) or not math.isfinite(value) or not low <= value <= high:
+        raise InvalidInput(
+            f"state[{key!r}]: expected a finite number in [{low}, {high}], got {value!r}"
+        )
+    return float(value)
