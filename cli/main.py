@@ -8,7 +8,14 @@ import typer
 
 from .. import __version__
 from ..errors import BookplateError
-from . import demo_command, key_commands, lexicon_commands, palimpsest_commands, watermark_commands
+from . import (
+    demo_command,
+    key_commands,
+    lexicon_commands,
+    palimpsest_commands,
+    power_commands,
+    watermark_commands,
+)
 from .output import print_error
 
 __all__ = ["app", "main"]
@@ -26,6 +33,7 @@ app.add_typer(key_commands.app, name="key")
 app.add_typer(watermark_commands.app, name="watermark")
 app.add_typer(palimpsest_commands.app, name="palimpsest")
 app.add_typer(lexicon_commands.app, name="lexicon")
+app.command("power")(power_commands.power)
 app.command("demo")(demo_command.demo)
 
 

@@ -51,8 +51,18 @@ def now() -> str:
 
 
 def repeat_command() -> str:
-    """The command line that is running, as a shell would take it again."""
-    return shlex.join(["bookplate", *sys.argv[1:]])
+    """The command line that is running, as a shell would take it again.
+
+    Without --report, whose folder exists when the command is read.
+    """
+    words = iter(sys.argv[1:])
+    kept = []
+    for word in words:
+        if word == "--report":
+            next(words, None)
+        elif not word.startswith("--report="):
+            kept.append(word)
+    return shlex.join(["bookplate", *kept])
 
 
 def refuse_unfit(folder: Path | None, alpha: float = 0.01, seed: int = 0) -> None:

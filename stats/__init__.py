@@ -2,11 +2,11 @@
 
 `choice_test` and `ghost_test` test secret random choices of wording; `spearman_test` tests whether
 two quantities rise together; `paired_test`, `two_sample_test`, `stratified_test`, `welch_test` and
-`rank_test` compare scores; `SignEProcess` and `RankEProcess` are fed record by record and may be stopped at
-any time; `roc` says how well a score tells two classes apart; `combine` and
-`adjust` deal with several findings; `verbal_scale` puts a finding into a word.
-`bookplate.stats.report` writes findings down. This package knows no model, no watermark and no file
-format.
+`rank_test` compare scores; `SignEProcess` and `RankEProcess` are fed record by record and may be stopped
+at any time; `roc` says how well a score tells two classes apart; `combine` and `adjust` deal with
+several findings; `verbal_scale` puts a finding into a word; `sample_size` and `simulate_power` say how
+many units a test needs. `bookplate.stats.report` writes findings down. This package knows no model,
+no watermark and no file format.
 """
 
 from .choices import DEFAULT_BET, choice_test, ghost_test
@@ -34,6 +34,18 @@ from .findings import (
 )
 from .montecarlo import ResamplingMethod
 from .paired import paired_test
+from .power import (
+    PilotEffect,
+    PowerForecast,
+    PowerTest,
+    SimulatedPower,
+    pilot_effect,
+    power_choice,
+    power_paired,
+    power_spearman,
+    sample_size,
+    simulate_power,
+)
 from .rank import rank_test
 from .ranking import ranks
 from .roc import OperatingPoint, RocResult, roc
@@ -53,10 +65,14 @@ __all__ = [
     "Input",
     "NullHistogram",
     "OperatingPoint",
+    "PilotEffect",
+    "PowerForecast",
+    "PowerTest",
     "RankEProcess",
     "ResamplingMethod",
     "RocResult",
     "SignEProcess",
+    "SimulatedPower",
     "SpearmanMethod",
     "Statistic",
     "Strength",
@@ -70,9 +86,15 @@ __all__ = [
     "format_p",
     "ghost_test",
     "paired_test",
+    "pilot_effect",
+    "power_choice",
+    "power_paired",
+    "power_spearman",
     "rank_test",
     "ranks",
     "roc",
+    "sample_size",
+    "simulate_power",
     "spearman_test",
     "stratified_test",
     "two_sample_test",
