@@ -23,7 +23,7 @@ demo: $(INSTALLED)   ## train models, audit them, write the evidence report to b
 
 test: $(INSTALLED)   ## the whole test suite
 	$(BIN)/python -m pytest
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/stats/test_kernels.py -q
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/stats/test_kernels.py tests/stats/test_ranking.py -q
 
 # Types are checked through a link named bookplate, so that the checkout may have any name.
 check: $(INSTALLED)  ## formatting, lint, types
@@ -31,8 +31,8 @@ check: $(INSTALLED)  ## formatting, lint, types
 	$(BIN)/ruff check .
 	cd $(VENV)/types && MYPYPATH=. ../bin/mypy --config-file bookplate/pyproject.toml -p bookplate
 
-bench: $(INSTALLED)  ## benchmarks; RESULTS.md holds the last measured table
-	for script in marking resampling; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+bench: $(INSTALLED)  ## benchmarks, some 20 minutes; RESULTS.md holds the last measured tables
+	for script in marking stats calibration; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 format: $(INSTALLED) ## apply formatting and safe lint fixes
 	$(BIN)/ruff format .

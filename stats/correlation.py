@@ -37,6 +37,7 @@ _HEAVILY_TIED = 0.5
 _MAX_TREND_BINS = 16
 _MIN_PER_TREND_BIN = 8
 _RELATIVE_CONSTANT = 1e-12
+_LARGE_EXPONENT = 400
 
 
 class SpearmanMethod(StrEnum):
@@ -333,11 +334,10 @@ def _trend(x: NDArray[np.float64], response: NDArray[np.float64], a: Ranked, y_l
     n_bins = min(max(n // _MIN_PER_TREND_BIN, 2), _MAX_TREND_BINS)
     sizes = n // n_bins + (np.arange(n_bins) < n % n_bins)
     edges = np.concatenate([[0], np.cumsum(sizes)])
-    place = _places(x, a)
-    # Squares of 1e300 would overflow.
-    x_exponent, exponent = power_of_two(x), power_of_two(response)
-    x_sums, _ = kernels.binned_moments(place, np.ldexp(x, -x_exponent), edges)
-    sums, squares = kernels.binned_moments(place, np.ldexp(response, -exponent), edges)
+    place = _places(a)
+    (xs, x_exponent), (ys, exponent) = _squarable(x), _squarable(response)
+    x_sums, _ = kernels.binned_moments(place, xs, edges)
+    sums, squares = kernels.binned_moments(place, ys, edges)
     means, errors = sums / sizes, np.sqrt(squares / (sizes - 1) / sizes)
     return Trend(
         x_label="x",
@@ -349,10 +349,16 @@ def _trend(x: NDArray[np.float64], response: NDArray[np.float64], a: Ranked, y_l
     )
 
 
-def _places(x: NDArray[np.float64], a: Ranked) -> NDArray[np.float64]:
-    """Place of each unit by x, 0..n-1; tied units in their order, so that a figure is the same everywhere."""
+def _squarable(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """(y, e) with x = y * 2**e, so that sums of squares of y neither overflow nor vanish."""
+    exponent = power_of_two(x)
+    return (x, 0) if abs(exponent) < _LARGE_EXPONENT else (np.ldexp(x, -exponent), exponent)
+
+
+def _places(a: Ranked) -> NDArray[np.float64]:
+    """Place of each unit, 0..n-1; tied units in their order, so that a figure is the same everywhere."""
     if a.log_ties == 0:
         return a.centred + (a.n - 1) / 2
     places = np.empty(a.n)
-    places[np.argsort(x, kind="stable")] = np.arange(a.n)
+    places[a.order] = np.arange(a.n)
     return places

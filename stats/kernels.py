@@ -6,7 +6,6 @@ number of threads or on whether the JIT is on. Compiled code is cached on disk; 
 off because a p-value may not depend on how the compiler reorders a sum.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -116,36 +115,6 @@ def all_choice_sums(
                 break
             chosen[unit] = 0
     return sums
-
-
-@_kernel
-def centred_ranks(
-    x: NDArray[np.float64], order: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], float, float]:
-    """Ranks less their mean, ties given their average; `order` is an argsort of x.
-
-    Returns:
-        The ranks, shape (n,), multiples of 1/2; the sum of their squares; and the logarithm of the
-        number of permutations that exchange ties only.
-    """
-    n = x.size
-    ranks = np.empty(n)
-    squares = log_ties = 0.0
-    middle = 0.5 * (n - 1)
-    first = 0
-    while first < n:
-        value = x[order[first]]
-        stop = first + 1
-        while stop < n and x[order[stop]] == value:
-            stop += 1
-        rank = 0.5 * (first + stop - 1) - middle
-        for i in range(first, stop):
-            ranks[order[i]] = rank
-        squares += (stop - first) * rank * rank
-        if stop - first > 1:
-            log_ties += math.lgamma(stop - first + 1.0)
-        first = stop
-    return ranks, squares, log_ties
 
 
 @_kernel

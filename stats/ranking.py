@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import kernels
 from .checks import finite_vector
+from .ranking_kernels import centred_ranks, packed_keys
 
 __all__ = ["Ranked", "ranked", "ranked_pair", "ranks"]
 
@@ -23,11 +23,13 @@ class Ranked:
         centred: Ranks less their mean, ties given their average, shape (n,); all 0 if all are tied.
         squares: Sum of their squares.
         log_ties: Natural logarithm of the number of permutations that leave the ranks unchanged.
+        order: Indices that sort the quantity, tied ones in their order, shape (n,).
     """
 
     centred: NDArray[np.float64]
     squares: float
     log_ties: float
+    order: NDArray[np.int64]
 
     @property
     def n(self) -> int:
@@ -56,14 +58,20 @@ def ranks(x: ArrayLike) -> NDArray[np.float64]:
     Raises:
         InvalidInput: If x is not a finite vector.
     """
-    centred = ranked(finite_vector("x", x)).centred
+    vector = finite_vector("x", x)
+    if vector.size == 0:
+        return vector
+    centred = ranked(vector).centred
     centred += (centred.size + 1) / 2
     return centred
 
 
 def ranked(x: NDArray[np.float64]) -> Ranked:
     """Rank a checked vector."""
-    return Ranked(*kernels.centred_ranks(x, np.argsort(x)))
+    index_bits = max((x.size - 1).bit_length(), 1)
+    keys, whole = packed_keys(x, index_bits)
+    keys.sort()
+    return Ranked(*centred_ranks(x, keys, index_bits, whole))
 
 
 def ranked_pair(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[Ranked, Ranked]:

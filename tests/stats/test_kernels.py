@@ -6,7 +6,6 @@ import math
 import os
 import subprocess
 import sys
-from collections import Counter
 
 import mpmath
 import numba
@@ -66,10 +65,6 @@ def sum_in_order(terms) -> float:
     for term in terms:
         total += term
     return total
-
-
-def log_tied_permutations(x) -> float:
-    return sum(math.log(math.factorial(size)) for size in Counter(x.tolist()).values())
 
 
 def ragged(sizes, seed=0):
@@ -157,27 +152,6 @@ def test_enumerated_dots_are_all_permutations(n):
     ]
     assert sorted(dots) == sorted(twin)
     assert dots[0] == kernels.dot(x, y)
-
-
-@pytest.mark.parametrize(
-    "x", [[3.0], [1.0, 1.0], [2.0, -1.0, 2.0, 0.0, 2.0], [0.0, -0.0, 5e-324], [4.0, 3.0, 2.0, 1.0]]
-)
-def test_a_rank_counts_the_smaller_and_half_the_equal(x):
-    x = np.array(x)
-    twin = [(x < v).sum() + ((x == v).sum() + 1) / 2 for v in x]
-    centred, squares, log_ties = kernels.centred_ranks(x, np.argsort(x))
-    assert (centred + (x.size + 1) / 2).tolist() == twin
-    assert squares == pytest.approx(centred @ centred, rel=1e-14)
-    assert log_ties == pytest.approx(log_tied_permutations(x), rel=1e-14)
-
-
-def test_ranks_of_many_ties_are_their_definition():
-    x = np.random.default_rng(4).integers(0, 9, size=200).astype(float)
-    twin = [(x < v).sum() + ((x == v).sum() + 1) / 2 for v in x]
-    centred, squares, log_ties = kernels.centred_ranks(x, np.argsort(x))
-    assert (centred + (x.size + 1) / 2).tolist() == twin
-    assert squares == pytest.approx(centred @ centred, rel=1e-14)
-    assert log_ties == pytest.approx(log_tied_permutations(x), rel=1e-14)
 
 
 @pytest.mark.parametrize(("a", "x"), [(0.5, 0.0), (1.0, 0.3), (249.0, 0.9), (7_999.0, 0.99)])
