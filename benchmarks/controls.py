@@ -13,8 +13,10 @@ import numpy as np
 from bookplate.cli.output import quiet_libraries
 from bookplate.provenance.palimpsest import Transcript, mean_logprobs, order_test
 from bookplate.provenance.suspect import open_suspect
-from bookplate.watermark.detect import load_evidence, score_units, unit_test
+from bookplate.watermark.detect import unit_test
+from bookplate.watermark.evidence import load_evidence
 from bookplate.watermark.keys import MarkingKey
+from bookplate.watermark.scoring import score_units
 from scipy.stats import binom
 from timing import table
 
@@ -33,7 +35,7 @@ def other_keys(folder: Path, model: str) -> list[float]:
         drawer = MarkingKey.generate().drawer()
         chosen = [
             marking.draw(drawer, "", 0, w, v.size)[0]
-            for w, v in zip(scores.words, scores.values, strict=True)
+            for w, v in zip(scores.names, scores.values, strict=True)
         ]
         fresh = replace(scores, chosen=np.array(chosen))
         p_values.append(unit_test(fresh, [reference], seed=run, n_resamples=9_999).p_value)

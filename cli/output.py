@@ -15,7 +15,15 @@ from ..display import visible
 if TYPE_CHECKING:
     from ..stats import Finding
 
-__all__ = ["print_error", "print_finding", "print_json", "print_rows", "quiet_libraries", "working"]
+__all__ = [
+    "print_error",
+    "print_finding",
+    "print_json",
+    "print_rows",
+    "print_table",
+    "quiet_libraries",
+    "working",
+]
 
 
 def print_error(message: str, hint: str = "") -> None:
@@ -65,6 +73,15 @@ def print_rows(rows: Sequence[tuple[str, str]]) -> None:
     width = max(len(label) for label, _ in rows)
     for label, text in rows:
         typer.echo(f"{visible(label):<{width}}  {visible(text)}")
+
+
+def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Aligned columns on standard output."""
+    cells = [[visible(cell) for cell in row] for row in (heading, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        typer.echo(line.rstrip())
 
 
 @contextmanager

@@ -52,4 +52,4 @@ def query(
     chosen = None if statistic is None else QueryStatistic(statistic.value)
     with working(f"scoring {suspect}"):
         finding = query_test(order, model, references=references, statistic=chosen, seed=seed)
-    conclude(suspect, finding, report, alpha=alpha, as_json=as_json)
+    conclude(suspect, [finding], report, alpha=alpha, as_json=as_json)

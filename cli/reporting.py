@@ -1,6 +1,7 @@
 """From findings to a folder with report.json and report.html."""
 
 import importlib.metadata
+import math
 import os
 import platform
 import shlex
@@ -13,9 +14,9 @@ from .. import __version__
 from ..errors import InvalidInput
 from ..files import new_folder
 from ..provenance.suspect import Suspect, open_suspect
-from ..stats import Finding
+from ..stats import AdjustMethod, Finding, adjust, format_p
 from ..stats.report import AuditReport, render_html
-from .output import print_finding, print_json, quiet_libraries
+from .output import print_finding, print_json, print_rows, print_table, quiet_libraries
 
 __all__ = [
     "conclude",
@@ -98,24 +99,62 @@ def reach(suspect: str, references: Sequence[str], device: str) -> tuple[Suspect
 
 
 def conclude(
-    suspect: str, finding: Finding, report: Path | None, *, alpha: float, as_json: bool
+    suspect: str,
+    findings: Sequence[Finding],
+    report: Path | None,
+    *,
+    alpha: float,
+    as_json: bool,
+    labels: Sequence[str] = (),
 ) -> None:
-    """Write the report of one finding, if asked for, and print the finding.
+    """Write the report of the findings on one suspect, if asked for, and print them.
 
     Args:
         suspect: What the user called the suspect.
-        finding: The test's outcome.
+        findings: The tests' outcomes.
         report: Folder to make, or None.
         alpha: Threshold, fixed in advance.
         as_json: Print JSON.
+        labels: Short name of each finding; if given, they are printed as a table with their p-values
+            corrected for their number (Holm).
     """
     if report is not None:
         with new_folder(report) as staged:
-            write_files(_audit_of_one(suspect, finding, alpha), staged)
+            write_files(_audit_of(suspect, findings, alpha), staged)
+    if not labels:
+        (finding,) = findings
+        if as_json:
+            print_json(finding.to_dict())
+        else:
+            print_finding(finding)
+        return
+    corrected = adjust(findings, method=AdjustMethod.HOLM)
     if as_json:
-        print_json(finding.to_dict())
-    else:
-        print_finding(finding)
+        print_json({
+            "findings": [
+                {"label": label, "log10_p_corrected": log10_p, "finding": finding.to_dict()}
+                for label, log10_p, finding in zip(labels, corrected, findings, strict=True)
+            ]
+        })
+        return
+    first = findings[0]
+    print_rows([
+        ("null hypothesis", f"for each of them: {first.null}"),
+        ("n", f"{first.n} {first.unit}"),
+        *(("assumes", text) for text in first.assumptions),
+        *(("warning", text) for text in first.warnings),
+    ])
+    print_table(
+        ("", "p-value", f"corrected for {len(findings)}", f"at {alpha:g}"),
+        [
+            (label, finding.p_text, format_p(log10_p), _verdict(log10_p, alpha))
+            for label, finding, log10_p in zip(labels, findings, corrected, strict=True)
+        ],
+    )
+
+
+def _verdict(log10_p: float, alpha: float) -> str:
+    return "evidence found" if log10_p <= math.log10(alpha) else "no evidence found"
 
 
 def write_files(report: AuditReport, folder: Path) -> None:
@@ -124,12 +163,13 @@ def write_files(report: AuditReport, folder: Path) -> None:
     (folder / "report.html").write_text(render_html(report), encoding="utf-8")
 
 
-def _audit_of_one(suspect: str, finding: Finding, alpha: float) -> AuditReport:
-    """A report on one test of one suspect."""
+def _audit_of(suspect: str, findings: Sequence[Finding], alpha: float) -> AuditReport:
+    """A report on the tests of one suspect."""
+    number = "one test" if len(findings) == 1 else f"{len(findings)} tests"
     return AuditReport.from_findings(
-        [(suspect, finding, None)],
-        title="Audit of one model",
-        subject=f"The model {suspect}, examined with one test.",
+        [(suspect, finding, None) for finding in findings],
+        title=f"Audit of {suspect}",
+        subject=f"{suspect}, examined with {number}.",
         alpha=alpha,
         command=repeat_command(),
         versions=versions(),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import InvalidInput
 from .options import Alpha, AsJson, Device, References, Report, Seed, SuspectName, TierName
 from .output import print_json, print_rows, working
 
@@ -19,6 +20,8 @@ class UnitName(StrEnum):
     """The values of --unit; the library's own enumeration would cost its import at start-up."""
 
     TYPE = "type"
+    SHARD = "shard"
+    SLOT = "slot"
     RECORD = "record"
 
 
@@ -35,7 +38,11 @@ def embed(
     ],
     key: KeyOption,
     unit: Annotated[
-        UnitName, typer.Option(help="What one draw decides: a word type, or each slot of a record.")
+        UnitName,
+        typer.Option(
+            help="What one draw decides: a word type, a type within a shard of the dataset, a slot, or "
+            "each slot of a record with ghosts."
+        ),
     ] = UnitName.TYPE,
     tier: Annotated[
         TierName,
@@ -48,6 +55,13 @@ def embed(
         int | None,
         typer.Option(help="Unpublished variants per record (unit 'record' only; default 19)."),
     ] = None,
+    shards: Annotated[
+        int | None, typer.Option(help="Number of shards (unit 'shard' only; default 10).")
+    ] = None,
+    recipient: Annotated[
+        str,
+        typer.Option(help="Who gets this copy: its marks are drawn by a sub-key of its own."),
+    ] = "",
     text_column: TextColumn = "text",
     id_column: IdColumn = None,
     as_json: AsJson = False,
@@ -59,15 +73,23 @@ def embed(
     from ..watermark.marking import Marking, Unit
 
     default_ghosts = 19 if unit is UnitName.RECORD else 0
+    default_shards = 10 if unit is UnitName.SHARD else 0
     marking = Marking(
         unit=Unit(unit.value),
         tier=Tier(tier.value),
         per_sentence=per_sentence,
         ghosts=default_ghosts if ghosts is None else ghosts,
+        shards=default_shards if shards is None else shards,
     )
     with working(f"marking {source}"):
         summary = embed_file(
-            source, out, MarkingKey.read(key), marking, text_column=text_column, id_column=id_column
+            source,
+            out,
+            MarkingKey.read(key),
+            marking,
+            text_column=text_column,
+            id_column=id_column,
+            recipient=recipient,
         )
     if as_json:
         print_json(asdict(summary))
@@ -116,6 +138,13 @@ def detect(
     key: Annotated[
         Path | None, typer.Option("--key", help="Draw every choice anew and compare.")
     ] = None,
+    recipient: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Was it this recipient's copy? May be repeated; needs the owner's --key, and any "
+            "copy's manifest."
+        ),
+    ] = None,
     seed: Seed = 0,
     report: Report = None,
     alpha: Alpha = 0.01,
@@ -125,14 +154,36 @@ def detect(
 ) -> None:
     """Test whether a model was trained on a marked release."""
     from ..watermark.detect import detect as detect_mark
-    from ..watermark.detect import load_evidence
+    from ..watermark.detect import detect_recipients
+    from ..watermark.evidence import load_evidence
     from ..watermark.keys import MarkingKey
     from .reporting import conclude, reach, refuse_unfit
 
     refuse_unfit(report, alpha, seed)
     marking_key = None if key is None else MarkingKey.read(key)
+    if recipient and marking_key is None:
+        raise InvalidInput(
+            "--recipient needs --key, the owner's key that recipients' keys follow from"
+        )
     evidence = load_evidence(manifest, released=released, key=marking_key, text_column=text_column)
     model, references = reach(suspect, reference or [], device)
     with working(f"scoring {suspect}"):
-        finding = detect_mark(evidence, model, references=references, seed=seed)
-    conclude(suspect, finding, report, alpha=alpha, as_json=as_json)
+        if recipient and marking_key is not None:
+            named = detect_recipients(
+                evidence,
+                model,
+                key=marking_key,
+                recipients=recipient,
+                references=references,
+                seed=seed,
+            )
+        else:
+            named = [("", detect_mark(evidence, model, references=references, seed=seed))]
+    conclude(
+        suspect,
+        [finding for _, finding in named],
+        report,
+        alpha=alpha,
+        as_json=as_json,
+        labels=recipient or (),
+    )

@@ -55,7 +55,7 @@ def packed_keys(x: NDArray[np.float64], index_bits: int) -> tuple[NDArray[np.uin
     while empty < width and not (used >> empty) & _ONE:
         empty += _ONE
     room = np.uint64(64 - index_bits)
-    whole = width - empty <= room
+    whole = bool(width - empty <= room)
     dropped = empty if whole else width - room  # below 64, as room >= 1
     shift = np.uint64(index_bits)
     keys = np.empty(x.size, dtype=np.uint64)

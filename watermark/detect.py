@@ -1,132 +1,37 @@
 """Finding the mark again: does a model favour the released wording over its unpublished alternatives?
 
-By type, every choice of every word type is scored in the *original* context, so that an innocent model
-cannot copy an earlier substitute; by record, whole variants are scored. Either way the only randomness
-is the key's, and a model that never saw the release is independent of it.
+By type, shard or slot, every choice of every unit is scored in the *original* context, so that an
+innocent model cannot copy an earlier substitute; by record, whole variants are scored. Either way the
+only randomness is the key's, and a model that never saw the release is independent of it.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..errors import InsufficientEvidence, InvalidInput, VerificationError
-from ..files import sha256_of_file
-from ..provenance.suspect import ChoiceSlot, Suspect, refuse_same_model
-from ..stats import Finding, Input, choice_test, ghost_test
-from ..tables import apply_edits, read_table
-from .embed import RELEASE_NAME, original_texts
+from ..errors import InvalidInput, VerificationError
+from ..provenance.suspect import Suspect, refuse_same_model
+from ..stats import Finding, choice_test, ghost_test
+from .evidence import Evidence
 from .keys import MarkingKey
-from .manifest import Manifest, MarkedRecord
 from .marking import Unit
-from .release import Release
+from .scoring import UnitScores, score_units, score_variants, variants_of
 
-__all__ = ["Evidence", "detect", "load_evidence", "score_units", "unit_test"]
+__all__ = ["detect", "detect_recipients", "unit_test"]
 
-# A reference that rejects its own test at this level has probably seen the release.
-_SPOILT_REFERENCE = 1e-3
+# Levels of a reference's own test: refused as having seen the release, or only pointed out.
+_SPOILT_REFERENCE, _DOUBTFUL_REFERENCE = 1e-4, 1e-2
 _SLOT_NOISE = 2.0  # variance between slots of a type, relative to that between models
+_UNIT_WORDS = {
+    Unit.TYPE: "word types",
+    Unit.SHARD: "word types within a shard",
+    Unit.SLOT: "slots",
+    Unit.RECORD: "records",
+}
 _KEY_ASSUMPTION = (
     "The key that drew the choices was secret, and text that carries its choices could reach the suspect "
     "from the release only."
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """A manifest with the original texts it speaks of.
-
-    Attributes:
-        manifest: The manifest.
-        originals: Original text of each record, by its digest.
-        inputs: The files it was read from.
-        warnings: What could not be checked while reading.
-    """
-
-    manifest: Manifest
-    originals: dict[str, str]
-    inputs: tuple[Input, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-    def marked(self) -> list[MarkedRecord]:
-        """Records that have slots and whose text is present, sorted by record."""
-        return [r for r in self.manifest.records if r.slots and r.record in self.originals]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitScores:
-    """Scores of all choices of every unit under one model, in nats.
-
-    Attributes:
-        words: Name of each unit.
-        values: Per unit the mean log-probability of each of its choices.
-        chosen: Index of the released choice of each unit.
-        n_slots: Number of slots each unit's scores are averaged over.
-    """
-
-    words: tuple[str, ...]
-    values: tuple[NDArray[np.float64], ...]
-    chosen: NDArray[np.int64]
-    n_slots: NDArray[np.int64]
-
-
-def load_evidence(
-    manifest_path: Path,
-    *,
-    released: Path | None = None,
-    key: MarkingKey | None = None,
-    text_column: str = "text",
-) -> Evidence:
-    """Read a manifest and the texts it speaks of, and check that they belong together.
-
-    Args:
-        manifest_path: The private manifest.
-        released: A released file; default: the ones listed in `../release/release.json`.
-        key: The key; if given, every choice is drawn anew and compared.
-        text_column: Column of the texts.
-
-    Returns:
-        The evidence; its warnings say what was not checked.
-
-    Raises:
-        InvalidInput: If a file cannot be read.
-        VerificationError: If key, manifest, release.json or texts do not belong together.
-    """
-    manifest = Manifest.read(manifest_path)
-    inputs = [Input(name=manifest_path.name, sha256=sha256_of_file(manifest_path))]
-    warnings = []
-    description = manifest_path.resolve().parent.parent / "release" / RELEASE_NAME
-    if description.exists():
-        release = Release.read(description)
-        _check_release(manifest, release, description)
-        inputs.append(Input(name=RELEASE_NAME, sha256=sha256_of_file(description)))
-        files = [description.with_name(name) for name in release.files]
-    else:
-        warnings.append(
-            "release.json was not at hand: the manifest was not held against its commitment."
-        )
-        files = []
-    if released is not None:
-        files = [released]
-    if not files:
-        raise InvalidInput(
-            f"{manifest_path}: no release.json beside it in ../release/", "name the released file"
-        )
-    if key is None:
-        warnings.append("The key was not at hand: the choices were read, not drawn anew.")
-    else:
-        manifest.check_key(key)
-    originals: dict[str, str] = {}
-    for file in files:
-        texts = read_table(file, text_column=text_column).texts
-        originals |= original_texts(manifest, texts, str(file))
-        inputs.append(Input(name=file.name, sha256=sha256_of_file(file)))
-    return Evidence(
-        manifest=manifest, originals=originals, inputs=tuple(inputs), warnings=tuple(warnings)
-    )
 
 
 def detect(
@@ -145,76 +50,81 @@ def detect(
         references: Models that never saw the release; their scores are regressed out.
 
     Returns:
-        A finding; by type the unit is the word type, by record the record.
+        A finding; its unit is what one draw of the key decides.
 
     Raises:
-        InvalidInput: If a model is named twice.
+        InvalidInput: If a model is named twice, or a reference favours the released wording itself.
         InsufficientEvidence: If no slot can be scored.
     """
-    refuse_same_model(suspect, references)
-    if evidence.manifest.marking.unit is Unit.TYPE:
-        finding, warnings = _detect_by_type(evidence, suspect, references, seed)
-    else:
-        finding, warnings = _detect_by_record(evidence, suspect, references, seed)
-    return finding.about(
-        name="keyed watermark",
-        question=f"Was {suspect.identity.name} trained on the marked release?",
-        assumptions=(_KEY_ASSUMPTION, *_reference_assumptions(references)),
-        warnings=(*finding.warnings, *evidence.warnings, *warnings),
-        inputs=(*evidence.inputs, suspect.identity, *(r.identity for r in references)),
-        effect=replace(
-            finding.effect, name=finding.effect.name.replace("in the unit of the scores", "in nats")
-        ),
-    )
+    return _Scored.of(evidence, suspect, references).finding(evidence, seed)
 
 
-def score_units(evidence: Evidence, suspect: Suspect) -> UnitScores:
-    """Mean log-probability of every choice of every word type, in the original context.
+def detect_recipients(
+    evidence: Evidence,
+    suspect: Suspect,
+    *,
+    key: MarkingKey,
+    recipients: Sequence[str],
+    seed: int,
+    references: Sequence[Suspect] = (),
+) -> list[tuple[str, Finding]]:
+    """Test for each recipient whether a model was trained on that recipient's copy.
+
+    All copies have the same slots, so one manifest serves for all and the model is asked once (by
+    record, once per copy: variants are whole texts). The recipients' draws are independent, so the
+    findings of a model that saw one copy are innocent ones for the others.
 
     Args:
-        evidence: Manifest (by type) and texts.
-        suspect: The model to score with.
+        evidence: Manifest of any copy, and texts.
+        suspect: The model under audit.
+        key: The owner's key, from which the recipients' are derived.
+        recipients: Who got a copy.
+        seed: Seed of the Monte-Carlo draws.
+        references: Models that never saw any copy.
 
     Returns:
-        Units sorted by word. Slots with nothing before them are left out, whatever was released.
+        (recipient, finding), in the order asked for. The p-values are not yet corrected for the number
+        of recipients: `bookplate.stats.adjust`, or `AuditReport`, does that.
 
     Raises:
+        InvalidInput: If no recipient is named, one is named twice, or as for `detect`.
+        VerificationError: If the key is not the owner's.
         InsufficientEvidence: If no slot can be scored.
-        VerificationError: If a word type was given two choices.
     """
-    records = evidence.marked()
-    texts = [evidence.originals[record.record] for record in records]
-    places = [[ChoiceSlot(s.start, s.end, s.choices) for s in r.slots] for r in records]
-    scores = suspect.choice_logprobs(texts, places)
-    totals: dict[str, tuple[NDArray[np.float64], int, int]] = {}
-    for record, record_scores in zip(records, scores, strict=True):
-        for slot, score in zip(record.slots, record_scores, strict=True):
-            if not np.isfinite(score).all():
-                continue
-            total, count, chosen = totals.get(slot.unit, (np.zeros(score.size), 0, slot.choice))
-            if chosen != slot.choice or total.size != score.size:
-                raise VerificationError(
-                    f"word type '{slot.unit}' has two different choices in one manifest",
-                    "the manifest was altered",
-                )
-            totals[slot.unit] = (total + score, count + 1, chosen)
-    if not totals:
-        raise InsufficientEvidence(
-            "no marked word could be scored", "are these the released texts?"
+    if not recipients:
+        raise InvalidInput("recipients: name at least one")
+    if len(set(recipients)) < len(recipients):
+        twice = next(name for name in recipients if list(recipients).count(name) > 1)
+        raise InvalidInput(f"recipient {twice!r} is named twice")
+    if evidence.manifest.recipient and key.commitment == evidence.manifest.key_commitment:
+        raise VerificationError(
+            "this is a recipient's own key, from which no other recipient's follows",
+            "give the owner's key",
         )
-    words = tuple(sorted(totals))
-    return UnitScores(
-        words=words,
-        values=tuple(totals[w][0] / totals[w][1] for w in words),
-        chosen=np.array([totals[w][2] for w in words]),
-        n_slots=np.array([totals[w][1] for w in words]),
-    )
+    evidence.manifest.check_key(key)
+    scored = None
+    findings = []
+    for name in recipients:
+        copy = replace(
+            evidence, manifest=evidence.manifest.redrawn(key.for_recipient(name), recipient=name)
+        )
+        if scored is None or evidence.manifest.marking.unit is Unit.RECORD:
+            scored = _Scored.of(copy, suspect, references)
+        finding = scored.finding(copy, seed)
+        findings.append((
+            name,
+            finding.about(
+                name=f"{finding.name}, copy of {name}",
+                question=f"Was {suspect.identity.name} trained on the copy that {name} got?",
+            ),
+        ))
+    return findings
 
 
 def unit_test(
     scores: UnitScores, references: Sequence[UnitScores], *, seed: int, n_resamples: int = 99_999
 ) -> Finding:
-    """`choice_test` over word types, each weighted by m / (m + 2), m its number of slots.
+    """`choice_test` over units, each weighted by m / (m + 2), m its number of slots.
 
     The mean over m slots of a type's scores has variance tau^2 + s^2 / m: how models differ in their
     taste for the words, and the noise of single slots. Its inverse is proportional to m / (m + s^2/tau^2).
@@ -237,80 +147,132 @@ def unit_test(
         weights=scores.n_slots / (scores.n_slots + _SLOT_NOISE),
         seed=seed,
         n_resamples=n_resamples,
-    ).about(unit="word types")
+    )
 
 
-def _detect_by_type(
-    evidence: Evidence, suspect: Suspect, references: Sequence[Suspect], seed: int
-) -> tuple[Finding, list[str]]:
-    others = [score_units(evidence, reference) for reference in references]
-    scores = score_units(evidence, suspect)
-    finding = unit_test(scores, others, seed=seed)
-    spoilt = [
-        _spoilt(reference, unit_test(other, [], seed=seed))
-        for reference, other in zip(references, others, strict=True)
-    ]
-    left_out = sum(len(r.slots) for r in evidence.marked()) - int(scores.n_slots.sum())
-    warnings = [f"{left_out} slots have no text before them and were left out."] if left_out else []
-    return finding, warnings + [w for w in spoilt if w]
+class _Scored:
+    """A suspect and its references, asked; what remains is to compare their scores with draws."""
 
+    def __init__(self, suspect: Suspect, references: Sequence[Suspect]) -> None:
+        self._suspect, self._references = suspect, references
 
-def _detect_by_record(
-    evidence: Evidence, suspect: Suspect, references: Sequence[Suspect], seed: int
-) -> tuple[Finding, list[str]]:
-    records = evidence.marked()
-    variants = [
-        [apply_edits(original, record.release_edits()), *record.ghost_texts(original)]
-        for record in records
-        if (original := evidence.originals[record.record])
-    ]
-    if not variants:
-        raise InsufficientEvidence(
-            "no marked record could be scored", "are these the released texts?"
+    @staticmethod
+    def of(evidence: Evidence, suspect: Suspect, references: Sequence[Suspect]) -> "_Scored":
+        refuse_same_model(suspect, references)
+        if evidence.manifest.marking.unit is Unit.RECORD:
+            return _ScoredVariants(evidence, suspect, references)
+        return _ScoredUnits(evidence, suspect, references)
+
+    def finding(self, evidence: Evidence, seed: int) -> Finding:
+        """The test, for the draws of this manifest."""
+        references, own_tests = self._references, self._own_tests(evidence, seed)
+        doubts = [_doubt(r, own) for r, own in zip(references, own_tests, strict=True)]
+        finding = self._test(evidence, seed)
+        return finding.about(
+            name="keyed watermark",
+            question=f"Was {self._suspect.identity.name} trained on the marked release?",
+            unit=_UNIT_WORDS[evidence.manifest.marking.unit],
+            assumptions=(
+                _KEY_ASSUMPTION,
+                *(
+                    ("The references never saw the release; one that did costs power.",)
+                    if references
+                    else ()
+                ),
+            ),
+            warnings=(
+                *finding.warnings,
+                *evidence.warnings,
+                *self._warnings(evidence),
+                *filter(None, doubts),
+            ),
+            inputs=(
+                *evidence.inputs,
+                self._suspect.identity,
+                *(reference.identity for reference in references),
+            ),
+            effect=replace(
+                finding.effect,
+                name=finding.effect.name.replace("in the unit of the scores", "in nats"),
+            ),
         )
-    others = [_variant_scores(reference, variants) for reference in references]
-    finding = ghost_test(_variant_scores(suspect, variants), references=others, seed=seed)
-    spoilt = [
-        _spoilt(reference, ghost_test(other, seed=seed))
-        for reference, other in zip(references, others, strict=True)
-    ]
-    return finding, [w for w in spoilt if w]
+
+    def _test(self, evidence: Evidence, seed: int) -> Finding:
+        raise NotImplementedError
+
+    def _own_tests(self, evidence: Evidence, seed: int) -> list[Finding]:
+        raise NotImplementedError
+
+    def _warnings(self, evidence: Evidence) -> list[str]:
+        del evidence
+        return []
 
 
-def _variant_scores(suspect: Suspect, variants: Sequence[Sequence[str]]) -> NDArray[np.float64]:
-    """Log-probability of each whole variant, shape (N, M + 1); each distinct text is scored once."""
-    distinct = list(dict.fromkeys(text for texts in variants for text in texts))
-    totals = [float(score.sum()) for score in suspect.token_logprobs(distinct)]
-    score_of = dict(zip(distinct, totals, strict=True))
-    return np.array([[score_of[text] for text in texts] for texts in variants])
+class _ScoredUnits(_Scored):
+    """By type, shard or slot: the scores do not depend on any draw."""
+
+    def __init__(self, evidence: Evidence, suspect: Suspect, references: Sequence[Suspect]) -> None:
+        super().__init__(suspect, references)
+        self._others = [score_units(evidence, reference) for reference in references]
+        self._scores = score_units(evidence, suspect)
+
+    def _test(self, evidence: Evidence, seed: int) -> Finding:
+        return unit_test(_drawn(self._scores, evidence), self._others, seed=seed)
+
+    def _own_tests(self, evidence: Evidence, seed: int) -> list[Finding]:
+        return [unit_test(_drawn(other, evidence), [], seed=seed) for other in self._others]
+
+    def _warnings(self, evidence: Evidence) -> list[str]:
+        n_slots = sum(len(record.slots) for record in evidence.marked())
+        left_out = n_slots - int(self._scores.n_slots.sum())
+        if not left_out:
+            return []
+        return [f"{left_out} slots have no text before them and were left out."]
 
 
-def _spoilt(reference: Suspect, finding: Finding) -> str:
-    if finding.log10_p > math.log10(_SPOILT_REFERENCE):
+class _ScoredVariants(_Scored):
+    """By record: whole texts, which depend on the draws."""
+
+    def __init__(self, evidence: Evidence, suspect: Suspect, references: Sequence[Suspect]) -> None:
+        super().__init__(suspect, references)
+        variants = variants_of(evidence, evidence.marked())
+        self._others = [score_variants(reference, variants) for reference in references]
+        self._scores = score_variants(suspect, variants)
+
+    def _test(self, evidence: Evidence, seed: int) -> Finding:
+        del evidence
+        return ghost_test(self._scores, references=self._others, seed=seed)
+
+    def _own_tests(self, evidence: Evidence, seed: int) -> list[Finding]:
+        del evidence
+        return [ghost_test(other, seed=seed) for other in self._others]
+
+
+def _drawn(scores: UnitScores, evidence: Evidence) -> UnitScores:
+    """The same scores with the draws of this manifest."""
+    name_of = evidence.manifest.marking.unit_name
+    draws = {
+        name_of(record.record, index, slot.unit): slot.choice
+        for record in evidence.marked()
+        for index, slot in enumerate(record.slots)
+    }
+    return replace(scores, chosen=scores.chosen_from(draws))
+
+
+def _doubt(reference: Suspect, own: Finding) -> str:
+    """What is to be said against a reference; empty if nothing.
+
+    Raises:
+        InvalidInput: If it has probably seen the release.
+    """
+    if own.log10_p > math.log10(_DOUBTFUL_REFERENCE):
         return ""
-    return (
-        f"Reference {reference.identity.name} favours the released wording itself (p = {finding.p_text}): "
-        "it has probably seen the release, and hides the suspect's trace. Use another."
-    )
-
-
-def _reference_assumptions(references: Sequence[Suspect]) -> tuple[str, ...]:
-    if not references:
-        return ()
-    return (
-        "The references never saw the release; one that did costs power and can turn the sign.",
-    )
-
-
-def _check_release(manifest: Manifest, release: Release, path: Path) -> None:
-    same = (
-        release.manifest == manifest.commitment()
-        and release.key_commitment == manifest.key_commitment
-        and release.lexicon_sha256 == manifest.lexicon_sha256
-        and release.marking == manifest.marking
-    )
-    if not same:
-        raise VerificationError(
-            f"{path}: does not describe this manifest",
-            "they belong to different releases, or one was altered",
+    favours = f"reference {reference.identity.name} favours the released wording itself (p = {own.p_text})"
+    # Refusing depends on the draw, but only ever takes a result away: P(p <= alpha and not refused)
+    # stays at most alpha.
+    if own.log10_p <= math.log10(_SPOILT_REFERENCE):
+        raise InvalidInput(
+            f"{favours}: it has probably seen the release, and would hide the suspect's trace",
+            "use another reference",
         )
+    return f"{favours[0].upper()}{favours[1:]}: if it has seen the release, it hides the suspect's trace."

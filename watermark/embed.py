@@ -11,7 +11,7 @@ from ..tables import apply_edits, read_table
 from .keys import Drawer, MarkingKey
 from .lexicon import Lexicon
 from .manifest import Manifest, MarkedRecord, MarkedSlot, digest_of
-from .marking import Marking, Unit
+from .marking import Marking
 from .release import Release
 from .selection import find_slots
 
@@ -80,6 +80,7 @@ def mark_texts(
     *,
     lexicon: Lexicon | None = None,
     ids: Sequence[str] | None = None,
+    recipient: str = "",
 ) -> Manifest:
     """Mark a list of texts.
 
@@ -89,6 +90,8 @@ def mark_texts(
         marking: How to mark.
         lexicon: The substitution table; default: the shipped one, of the marking's tier.
         ids: The dataset's own id of each text, or None.
+        recipient: Whose copy this is; its choices are drawn by a sub-key of its own. Empty for one
+            copy for all.
 
     Returns:
         The manifest; `manifest.by_original()` finds the record of each text.
@@ -97,6 +100,7 @@ def mark_texts(
         InsufficientEvidence: If no text has a slot, so that nothing would be marked.
     """
     table = Lexicon.shipped(marking.tier) if lexicon is None else lexicon
+    key = key.for_recipient(recipient) if recipient else key
     drawer = key.drawer()
     marked = {text: mark_text(text, table, drawer, marking) for text in dict.fromkeys(texts)}
     if not any(record.slots for record in marked.values()):
@@ -118,7 +122,7 @@ def mark_texts(
         )
         for text, record in marked.items()
     ]
-    return Manifest.create(marking, table.sha256, key, records)
+    return Manifest.create(marking, table.sha256, key, records, recipient=recipient)
 
 
 def embed(
@@ -130,6 +134,7 @@ def embed(
     text_column: str = "text",
     id_column: str | None = None,
     lexicon: Lexicon | None = None,
+    recipient: str = "",
 ) -> EmbedSummary:
     """Mark a dataset file; write `out/release/` to publish and `out/private/` to keep.
 
@@ -141,6 +146,7 @@ def embed(
         text_column: Column of the texts.
         id_column: Column of the dataset's own ids, or None.
         lexicon: The substitution table; default: the shipped one.
+        recipient: See `mark_texts`.
 
     Returns:
         What was done.
@@ -151,7 +157,9 @@ def embed(
     """
     with new_folder(out) as staged:
         table = read_table(source, text_column=text_column, id_column=id_column)
-        manifest = mark_texts(table.texts, key, marking, lexicon=lexicon, ids=table.ids)
+        manifest = mark_texts(
+            table.texts, key, marking, lexicon=lexicon, ids=table.ids, recipient=recipient
+        )
         by_text = manifest.by_original()
         records = [by_text[digest_of(text)] for text in table.texts]
         private, public = staged / "private", staged / "release"
@@ -162,7 +170,7 @@ def embed(
         Release(
             marking=marking,
             lexicon_sha256=manifest.lexicon_sha256,
-            key_commitment=key.commitment,
+            key_commitment=manifest.key_commitment,
             manifest=manifest.commitment(),
             files={source.name: sha256_of_file(public / source.name)},
         ).write(public / RELEASE_NAME)
@@ -242,12 +250,16 @@ def _checked_original(text: str, record: MarkedRecord, where: str) -> str:
 
 def _summary(rows: int, manifest: Manifest) -> EmbedSummary:
     slots = [slot for record in manifest.records for slot in record.slots]
-    by_type = manifest.marking.unit is Unit.TYPE
+    units = {
+        manifest.marking.unit_name(record.record, index, slot.unit)
+        for record in manifest.records
+        for index, slot in enumerate(record.slots)
+    }
     return EmbedSummary(
         rows=rows,
         records=len(manifest.records),
         marked_records=sum(bool(record.slots) for record in manifest.records),
         slots=len(slots),
-        units=len({slot.unit for slot in slots}) if by_type else len(slots),
+        units=len(units),
         edited_words=sum(slot.choice != 0 for slot in slots),
     )

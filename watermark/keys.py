@@ -10,6 +10,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from ..display import visible
 from ..errors import InvalidInput
 from ..files import new_file, read_json
 
@@ -17,6 +18,7 @@ __all__ = ["Drawer", "MarkingKey"]
 
 _FORMAT = "bookplate-key/1"
 _SECRET_BYTES = 32
+_LONGEST_NAME = 200
 _UNIT_SEPARATOR = b"\x1f"  # cannot occur in a word, a digest or a number
 
 
@@ -86,6 +88,30 @@ class MarkingKey:
     def drawer(self) -> "Drawer":
         """The source of this key's choices."""
         return Drawer(self._derived(b"draw"))
+
+    def for_recipient(self, name: str) -> "MarkingKey":
+        """The sub-key of one recipient of the dataset, so that each gets choices of its own.
+
+        It is derived by HKDF-SHA256 (RFC 5869): who knows one recipient's key learns nothing of the
+        owner's or of another's.
+
+        Args:
+            name: Who gets this copy; every character counts.
+
+        Raises:
+            InvalidInput: If the name is empty, longer than 200 characters, has white space at an end
+                or holds characters that cannot be seen.
+        """
+        if not 0 < len(name) <= _LONGEST_NAME or name != name.strip() or not name.isprintable():
+            raise InvalidInput(
+                f"recipient {visible(name)!r}: expected 1 to {_LONGEST_NAME} visible characters, no white "
+                "space at the ends"
+            )
+        encoded = name.encode("utf-8")
+        return MarkingKey(
+            self._derived(b"recipient secret " + encoded),
+            self._derived(b"recipient salt " + encoded),
+        )
 
     def row_salter(self) -> Callable[[str], bytes]:
         """The salt of each manifest row, 16 bytes: opening one row gives away no other."""

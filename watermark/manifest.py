@@ -9,7 +9,7 @@ manifest does not depend on the order of the dataset.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ..errors import InvalidInput, VerificationError
 from ..files import canonical_json, hexadecimal
 from ..provenance.custody import MerkleCommitment, commit
 from ..tables import Edit, apply_edits
-from .keys import MarkingKey
+from .keys import Drawer, MarkingKey
 from .marking import Marking
 
 __all__ = ["Manifest", "MarkedRecord", "MarkedSlot", "digest_of"]
@@ -121,6 +121,8 @@ class Manifest:
         key_commitment: Public commitment to the key that drew the choices.
         records: One entry per distinct text.
         salts: One salt per record, hexadecimal.
+        recipient: Whose copy this is; empty where there is one copy for all. The key that drew the
+            choices then is the owner's, else `MarkingKey.for_recipient` of it.
     """
 
     marking: Marking
@@ -128,12 +130,19 @@ class Manifest:
     key_commitment: str
     records: tuple[MarkedRecord, ...]
     salts: tuple[str, ...]
+    recipient: str = ""
 
     @classmethod
     def create(
-        cls, marking: Marking, lexicon_sha256: str, key: MarkingKey, records: Sequence[MarkedRecord]
+        cls,
+        marking: Marking,
+        lexicon_sha256: str,
+        key: MarkingKey,
+        records: Sequence[MarkedRecord],
+        *,
+        recipient: str = "",
     ) -> "Manifest":
-        """Sort and salt the records of one release."""
+        """Sort and salt the records of one release; `key` is the one that drew them."""
         ordered = tuple(sorted(records, key=lambda record: record.record))
         salt = key.row_salter()
         return cls(
@@ -142,6 +151,7 @@ class Manifest:
             key_commitment=key.commitment,
             records=ordered,
             salts=tuple(salt(record.record).hex() for record in ordered),
+            recipient=recipient,
         )
 
     def commitment(self) -> MerkleCommitment:
@@ -165,6 +175,7 @@ class Manifest:
             "marking": asdict(self.marking),
             "lexicon_sha256": self.lexicon_sha256,
             "key_commitment": self.key_commitment,
+            "recipient": self.recipient,
         }
         metadata = {_METADATA_KEY: canonical_json(header).decode()}
         frame = pl.DataFrame(rows, schema=_SCHEMA)
@@ -222,6 +233,20 @@ class Manifest:
             key_commitment=hexadecimal(64, header["key_commitment"], "key commitment"),
             records=records,
             salts=tuple(hexadecimal(32, salt, "salt") for salt in frame["salt"]),
+            recipient=_name(header["recipient"]),
+        )
+
+    def redrawn(self, key: MarkingKey, *, recipient: str = "") -> "Manifest":
+        """The same slots with another key's choices, for tests.
+
+        The digests of the released texts, which are not known, are left empty.
+        """
+        drawer = key.drawer()
+        return replace(
+            self,
+            key_commitment=key.commitment,
+            recipient=recipient,
+            records=tuple(_redrawn(record, self.marking, drawer) for record in self.records),
         )
 
     def by_original(self) -> dict[str, MarkedRecord]:
@@ -274,9 +299,14 @@ class Manifest:
     def check_key(self, key: MarkingKey) -> None:
         """Check that a key is the one that drew these choices.
 
+        Args:
+            key: The owner's key, or the recipient's own.
+
         Raises:
             VerificationError: If it is another key, or a choice is not the one it draws.
         """
+        if self.recipient and key.commitment != self.key_commitment:
+            key = key.for_recipient(self.recipient)
         if key.commitment != self.key_commitment:
             raise VerificationError(
                 "this key did not mark this release (its commitment differs)",
@@ -292,6 +322,14 @@ class Manifest:
                         f"record {record.record[:16]}, slot {index + 1}: the choice is not the key's draw",
                         "the manifest was altered",
                     )
+
+
+def _redrawn(record: MarkedRecord, marking: Marking, drawer: Drawer) -> MarkedRecord:
+    slots = []
+    for index, slot in enumerate(record.slots):
+        drawn = marking.draw(drawer, record.record, index, slot.unit, len(slot.choices))
+        slots.append(replace(slot, choice=drawn[0], ghosts=drawn[1:]))
+    return replace(record, released="", slots=tuple(slots))
 
 
 def _owners(
@@ -314,7 +352,7 @@ def _owners(
     return owners
 
 
-_HEADER = {"format", "marking", "lexicon_sha256", "key_commitment"}
+_HEADER = {"format", "marking", "lexicon_sha256", "key_commitment", "recipient"}
 _SLOT_TYPE = pl.Struct([
     pl.Field("start", pl.Int64),
     pl.Field("end", pl.Int64),
@@ -399,6 +437,12 @@ def _slot(data: Mapping[str, Any], n_ghosts: int) -> MarkedSlot:
     if slot.original != data["original"]:
         raise ValueError("a slot does not hold its original")
     return slot
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no name of a recipient")
+    return value
 
 
 def _refuse_nulls(data: Mapping[str, Any], names: Sequence[str]) -> None:

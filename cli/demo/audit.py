@@ -13,9 +13,11 @@ from ...files import sha256_of_file
 from ...provenance.palimpsest import Transcript, mean_logprobs, order_test
 from ...stats import Finding
 from ...stats.report import AuditReport, Control, Exhibit
-from ...watermark.detect import UnitScores, detect, load_evidence, score_units, unit_test
+from ...watermark.detect import detect, unit_test
+from ...watermark.evidence import load_evidence
 from ...watermark.keys import MarkingKey
 from ...watermark.manifest import Manifest
+from ...watermark.scoring import UnitScores, score_units
 from ..reporting import now, repeat_command, versions
 from .remembered import RememberedSuspect
 
@@ -127,7 +129,7 @@ def _other_keys(name: str, manifest: Manifest, scores: Mapping[str, UnitScores])
         drawer = MarkingKey.generate().drawer()
         chosen = np.array([
             manifest.marking.draw(drawer, "", 0, word, values.size)[0]
-            for word, values in zip(scores[name].words, scores[name].values, strict=True)
+            for word, values in zip(scores[name].names, scores[name].values, strict=True)
         ])
         fresh = replace(scores[name], chosen=chosen)
         p_values.append(unit_test(fresh, [scores[REFERENCE]], seed=1, n_resamples=9_999).p_value)

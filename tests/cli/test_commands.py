@@ -338,7 +338,7 @@ def test_a_lexicon_from_nothing(run, folder):
         ["watermark", "no-such-command"],
         ["watermark", "embed"],
         ["watermark", "embed", "data.jsonl", "out"],
-        ["watermark", "embed", "data.jsonl", "out", "--key", "key", "--unit", "shard"],
+        ["watermark", "embed", "data.jsonl", "out", "--key", "key", "--unit", "sharp"],
         ["watermark", "embed", "data.jsonl", "out", "--key", "key", "--per-sentence", "five"],
         ["--no-such-option"],
         ["key", "new"],

@@ -55,6 +55,32 @@ def test_a_report_is_written_and_names_are_harmless(run, folder):
     assert json.loads((folder / "r" / "report.json").read_text())
 
 
+def test_which_copy_is_a_table_of_corrected_p_values(run, folder):
+    run("key", "new", "key")
+    mark = ["watermark", "embed", "data.parquet", "out", "--key", "key", "--tier", "broad"]
+    assert run(*mark, "--recipient", "Alice")[0] == 0
+    detect = ["watermark", "detect", MANIFEST, "--key", "key", "--suspect", "model"]
+    names = ["--recipient", "Alice", "--recipient", "Bob"]
+    code, out, err = run(*detect, *names, "--report", "r")
+    assert (code, err) == (0, "")
+    assert re.search(r"^Alice +0\.\d{4} +\d\.\d{4} +no evidence found$", out, re.MULTILINE)
+    report = json.loads((folder / "r" / "report.json").read_text())
+    assert [entry["finding"]["name"] for entry in report["entries"]] == [
+        "keyed watermark, copy of Alice",
+        "keyed watermark, copy of Bob",
+    ]
+    code, out, err = run(*detect, *names, "--json")
+    assert (code, err) == (0, "")
+    alice, bob = json.loads(out)["findings"]
+    assert (alice["label"], bob["label"]) == ("Alice", "Bob")
+    assert alice["finding"]["p_value"] != bob["finding"]["p_value"]
+    own = json.loads(run(*detect, "--json")[1])
+    assert own["p_value"] == alice["finding"]["p_value"]
+    refused(run(*detect[:3], "--suspect", "model", *names), "--recipient needs --key")
+    refused(run(*detect, *names, "--recipient", "Bob"), "'Bob' is named twice")
+    refused(run(*detect, "--recipient", "\x1b[2J"), "expected 1 to 200 visible characters")
+
+
 def refused(outcome, message):
     code, out, err = outcome
     assert (code, out) == (2, "")

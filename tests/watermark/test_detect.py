@@ -2,22 +2,27 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput, VerificationError
-from bookplate.stats import Input
+from bookplate.stats import Input, adjust
 from bookplate.tables import apply_edits
-from bookplate.watermark.detect import Evidence, detect, load_evidence, score_units
+from bookplate.watermark.detect import detect, detect_recipients
 from bookplate.watermark.embed import embed, mark_texts
+from bookplate.watermark.evidence import Evidence, load_evidence
 from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.lexicon import Tier
 from bookplate.watermark.manifest import digest_of
 from bookplate.watermark.marking import Marking, Unit
+from bookplate.watermark.scoring import score_units
 from scipy.stats import binom
 
 BY_TYPE = Marking(tier=Tier.BROAD)
 BY_RECORD = Marking(unit=Unit.RECORD, tier=Tier.BROAD, ghosts=9)
+BY_SHARD = Marking(unit=Unit.SHARD, tier=Tier.BROAD, shards=3)
+BY_SLOT = Marking(unit=Unit.SLOT, tier=Tier.BROAD)
 
 
 def key_of(number):
@@ -106,6 +111,93 @@ def test_a_model_that_learnt_the_released_records_is_found(texts):
     assert (finding.valid, finding.unit) == ("finite-sample", "records")
 
 
+@pytest.mark.parametrize(
+    ("marking", "unit"), [(BY_SHARD, "word types within a shard"), (BY_SLOT, "slots")]
+)
+def test_smaller_units_find_a_model_that_learnt_each_place(texts, marking, unit):
+    """A bonus for the released word at its very place, as a model has that knows the text."""
+    evidence = evidence_of(texts, key_of(1), marking)
+    released = {
+        (evidence.originals[r.record], s.start): s.released
+        for r in evidence.manifest.records
+        for s in r.slots
+    }
+
+    class Knows(Taste):
+        def choice_logprobs(self, texts, slots):
+            return [
+                [
+                    np.array([self.word(c) + 0.5 * (c == released[t, s.start]) for c in s.choices])
+                    for s in places
+                ]
+                for t, places in zip(texts, slots, strict=True)
+            ]
+
+    finding = detect(evidence, Knows("guilty"), references=[Taste("reference")], seed=1)
+    assert finding.log10_p < -4
+    assert finding.unit == unit
+    scores = score_units(evidence, Taste())
+    assert finding.n == len(scores.names) > len(score_units(by_type(evidence), Taste()).names)
+
+
+def by_type(evidence):
+    return replace(
+        evidence, manifest=replace(evidence.manifest, marking=BY_TYPE).redrawn(key_of(9))
+    )
+
+
+def test_of_ten_copies_the_leaked_one_is_named(texts):
+    """The right one below 1e-6 as the issue asks, the others innocent; whichever copy's manifest is used."""
+    names = [f"licensee {i}" for i in range(10)]
+    owner = key_of(1)
+    manifest = mark_texts(texts, owner, BY_TYPE, recipient=names[0])
+    evidence = Evidence(manifest=manifest, originals={digest_of(t): t for t in texts})
+    leaked = replace(evidence, manifest=manifest.redrawn(owner.for_recipient(names[3])))
+    chosen = released_words(leaked)
+    guilty = Taste("guilty", bonus=lambda word: 1.0 * (word in chosen))
+    found = dict(
+        detect_recipients(
+            evidence, guilty, key=owner, recipients=names, references=[Taste("reference")], seed=1
+        )
+    )
+    adjusted = dict(zip(found, adjust(found.values(), method="holm"), strict=True))
+    assert adjusted.pop(names[3]) < -6
+    assert min(adjusted.values()) > -2
+    assert len(guilty.seen) == len(set(guilty.seen))  # asked once for all ten
+
+
+def test_by_record_each_copy_is_a_text_of_its_own(texts):
+    names = ["A", "B", "C"]
+    owner = key_of(1)
+    evidence = evidence_of(texts, owner, BY_RECORD)
+    leaked = replace(evidence, manifest=evidence.manifest.redrawn(owner.for_recipient("B")))
+    guilty = Memory(released_texts(leaked, texts))
+    found = dict(
+        detect_recipients(
+            evidence, guilty, key=owner, recipients=names, references=[Taste("reference")], seed=1
+        )
+    )
+    assert found["B"].log10_p < -4
+    assert min(found["A"].log10_p, found["C"].log10_p) > -2.5
+    assert found["B"].question == "Was guilty trained on the copy that B got?"
+
+
+def test_recipients_are_found_with_the_owners_key_only(texts):
+    owner = key_of(1)
+    manifest = mark_texts(texts[:40], owner, BY_TYPE, recipient="A")
+    evidence = Evidence(manifest=manifest, originals={digest_of(t): t for t in texts[:40]})
+    with pytest.raises(VerificationError, match="recipient's own key"):
+        detect_recipients(
+            evidence, Taste(), key=owner.for_recipient("A"), recipients=["A", "B"], seed=1
+        )
+    with pytest.raises(VerificationError, match="this key did not mark"):
+        detect_recipients(evidence, Taste(), key=key_of(2), recipients=["A", "B"], seed=1)
+    with pytest.raises(InvalidInput, match="'A' is named twice"):
+        detect_recipients(evidence, Taste(), key=owner, recipients=["A", "B", "A"], seed=1)
+    with pytest.raises(InvalidInput, match="name at least one"):
+        detect_recipients(evidence, Taste(), key=owner, recipients=[], seed=1)
+
+
 def test_a_reference_removes_the_taste_that_models_share(texts):
     """Mean z over eight keys; shared taste is ten times the rest, so a reference should help much."""
     reference = Taste("reference", whim=3.0)
@@ -119,16 +211,18 @@ def test_a_reference_removes_the_taste_that_models_share(texts):
     assert np.mean(together) > 2 * np.mean(alone)
 
 
-@pytest.mark.parametrize("marking", [BY_TYPE, BY_RECORD], ids=["type", "record"])
+@pytest.mark.parametrize(
+    "marking", [BY_TYPE, BY_SHARD, BY_SLOT, BY_RECORD], ids=lambda marking: marking.unit.value
+)
 def test_an_innocent_model_is_seldom_accused(texts, marking):
     """Over many keys the p-values of one innocent model are uniform; fails by chance once in a million."""
     few = texts[:40]
-    suspect, reference = Taste(), Taste("reference")
+    suspect, reference = Taste(), Taste("neighbour")
     p_values = np.array([
         detect(
             evidence_of(few, key_of(k), marking), suspect, references=[reference], seed=k
         ).p_value
-        for k in range(200 if marking is BY_TYPE else 40)
+        for k in range(40 if marking is BY_RECORD else 200)
     ])
     for level in (0.05, 0.2, 0.5):
         assert (p_values <= level).sum() <= binom.ppf(1 - 1e-6, p_values.size, level)
@@ -164,8 +258,8 @@ def test_unit_scores_are_means_over_slots(texts):
     for record in evidence.manifest.records:
         for slot in record.slots:
             starts.setdefault(slot.unit, []).append(slot.start)
-    assert list(scores.words) == sorted(starts)
-    for word, values, n in zip(scores.words, scores.values, scores.n_slots, strict=True):
+    assert list(scores.names) == sorted(starts)
+    for word, values, n in zip(scores.names, scores.values, scores.n_slots, strict=True):
         assert values[0] == pytest.approx(np.mean(starts[word]))
         assert n == len(starts[word])
 
@@ -195,13 +289,12 @@ def test_slots_that_cannot_be_scored_are_left_out_and_counted(texts):
         detect(evidence, Silent(), seed=1)
 
 
-def test_a_reference_that_saw_the_release_is_pointed_out(texts):
+def test_a_reference_that_saw_the_release_is_refused(texts):
     evidence = evidence_of(texts, key_of(4), BY_TYPE)
     chosen = released_words(evidence)
     spoilt = Taste("spoilt", bonus=lambda word: 2.0 * (word in chosen), whim=0.2)
-    assert "spoilt favours the released" in " ".join(
-        detect(evidence, Taste(), references=[spoilt], seed=1).warnings
-    )
+    with pytest.raises(InvalidInput, match="reference spoilt favours the released wording itself"):
+        detect(evidence, Taste(), references=[spoilt], seed=1)
     assert not detect(evidence, Taste(), references=[Taste("clean")], seed=1).warnings
 
 

@@ -166,3 +166,34 @@ def test_a_missing_key_file_and_a_folder_are_refused(tmp_path, path):
 def test_a_key_of_another_length_cannot_exist(secret, salt):
     with pytest.raises(InvalidInput, match="32 bytes"):
         MarkingKey(secret, salt)
+
+
+# ---- recipients -----------------------------------------------------------------------------------
+
+
+def test_a_recipients_key_follows_from_the_owners_and_from_nothing_else():
+    owner = MarkingKey(b"k" * 32, b"s" * 32)
+    alice, bob = owner.for_recipient("Alice"), owner.for_recipient("Bob")
+    assert alice == owner.for_recipient("Alice")
+    assert len({owner.secret, alice.secret, bob.secret, alice.salt, bob.salt, owner.salt}) == 6
+    assert len({owner.commitment, alice.commitment, bob.commitment}) == 3
+    assert alice != MarkingKey(b"j" * 32, b"s" * 32).for_recipient("Alice")
+    assert owner.for_recipient("alice") != alice
+
+
+def test_a_recipients_key_is_hkdf_by_hand():
+    """RFC 5869 with one block: HMAC(HMAC(zeros, secret), info | 01)."""
+    owner = MarkingKey(b"k" * 32, b"s" * 32)
+    prk = hmac.digest(bytes(32), owner.secret, "sha256")
+    for part, expected in (("secret", "secret"), ("salt", "salt")):
+        info = f"bookplate/1 recipient {part} Alice".encode()
+        by_hand = hmac.digest(prk, info + b"\x01", "sha256")
+        assert getattr(owner.for_recipient("Alice"), expected) == by_hand
+
+
+@pytest.mark.parametrize(
+    "name", ["", " Alice", "Alice ", "A\nB", "A\x00", "\u202eA", "A" * 201, "\udc80"]
+)
+def test_a_name_that_cannot_be_read_is_no_recipient(name):
+    with pytest.raises(InvalidInput, match="recipient"):
+        MarkingKey(b"k" * 32, b"s" * 32).for_recipient(name)
