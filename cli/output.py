@@ -13,7 +13,7 @@ import typer
 from ..display import visible
 
 if TYPE_CHECKING:
-    from ..stats import Finding
+    from ..stats import Effect, Finding
 
 __all__ = [
     "print_error",
@@ -42,7 +42,6 @@ def print_finding(finding: "Finding") -> None:
     from ..stats import verbal_scale
     from ..stats.report.wording import e_text
 
-    effect = finding.effect
     strength = verbal_scale(finding)
     rows = [
         ("question", finding.question),
@@ -57,20 +56,24 @@ def print_finding(finding: "Finding") -> None:
             f"{'no' if strength.word == 'none' else strength.word} evidence against the null "
             "hypothesis, if this is the only test",
         ),
-        (
-            "effect",
-            f"{effect.name}: {effect.value:.4f}, {effect.confidence:.0%} interval "
-            f"{effect.low:.4f} to {effect.high:.4f} ({effect.interval})",
-        ),
+        ("effect", effect_line(finding.effect)),
         *(("assumes", text) for text in finding.assumptions),
         *(("warning", text) for text in finding.warnings),
     ]
     print_rows(rows)
 
 
+def effect_line(effect: "Effect") -> str:
+    """An effect with its interval, for people."""
+    return (
+        f"{effect.name}: {effect.value:.4f}, {effect.confidence:.0%} interval "
+        f"{effect.low:.4f} to {effect.high:.4f} ({effect.interval})"
+    )
+
+
 def print_rows(rows: Sequence[tuple[str, str]]) -> None:
     """Labelled lines on standard output."""
-    width = max(len(label) for label, _ in rows)
+    width = max((len(label) for label, _ in rows), default=0)
     for label, text in rows:
         typer.echo(f"{visible(label):<{width}}  {visible(text)}")
 

@@ -7,6 +7,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from .. import __version__
 from ..errors import InvalidInput
 from ..files import new_folder
 from ..provenance.suspect import Suspect, open_suspect
-from ..stats import AdjustMethod, Finding, adjust, format_p
+from ..stats import AdjustMethod, Effect, Finding, adjust, format_p
 from ..stats.report import AuditReport, render_html
-from .output import print_finding, print_json, print_rows, print_table, quiet_libraries
+from .output import effect_line, print_finding, print_json, print_rows, print_table, quiet_libraries
 
 __all__ = [
     "conclude",
@@ -106,6 +107,7 @@ def conclude(
     alpha: float,
     as_json: bool,
     labels: Sequence[str] = (),
+    also: Sequence[Effect] = (),
 ) -> None:
     """Write the report of the findings on one suspect, if asked for, and print them.
 
@@ -117,6 +119,7 @@ def conclude(
         as_json: Print JSON.
         labels: Short name of each finding; if given, they are printed as a table with their p-values
             corrected for their number (Holm).
+        also: What else was measured of a single finding.
     """
     if report is not None:
         with new_folder(report) as staged:
@@ -124,9 +127,11 @@ def conclude(
     if not labels:
         (finding,) = findings
         if as_json:
-            print_json(finding.to_dict())
+            measured = {"also": [asdict(effect) for effect in also]} if also else {}
+            print_json({**finding.to_dict(), **measured})
         else:
             print_finding(finding)
+            print_rows([("also", effect_line(effect)) for effect in also])
         return
     corrected = adjust(findings, method=AdjustMethod.HOLM)
     if as_json:

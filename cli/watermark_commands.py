@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,9 +11,19 @@ from ..errors import InvalidInput
 from .options import Alpha, AsJson, Device, References, Report, Seed, SuspectName, TierName
 from .output import print_json, print_rows, working
 
+if TYPE_CHECKING:
+    from ..watermark.evidence import Evidence
+
 app = typer.Typer(
     help="Mark a dataset before release, and find the mark in a model.", no_args_is_help=True
 )
+
+
+class ModeName(StrEnum):
+    """The values of --mode."""
+
+    KEYED = "keyed"
+    LEXIMARK = "leximark"
 
 
 class UnitName(StrEnum):
@@ -37,6 +47,13 @@ def embed(
         Path, typer.Argument(help="Folder to make: OUT/release is to publish, OUT/private to keep.")
     ],
     key: KeyOption,
+    mode: Annotated[
+        ModeName,
+        typer.Option(
+            help="keyed: the key draws each word, and the test is exact. leximark: as published, always "
+            "the rarest substitute."
+        ),
+    ] = ModeName.KEYED,
     unit: Annotated[
         UnitName,
         typer.Option(
@@ -70,11 +87,12 @@ def embed(
     from ..watermark.embed import embed as embed_file
     from ..watermark.keys import MarkingKey
     from ..watermark.lexicon import Tier
-    from ..watermark.marking import Marking, Unit
+    from ..watermark.marking import Marking, Mode, Unit
 
     default_ghosts = 19 if unit is UnitName.RECORD else 0
     default_shards = 10 if unit is UnitName.SHARD else 0
     marking = Marking(
+        mode=Mode(mode.value),
         unit=Unit(unit.value),
         tier=Tier(tier.value),
         per_sentence=per_sentence,
@@ -138,6 +156,12 @@ def detect(
     key: Annotated[
         Path | None, typer.Option("--key", help="Draw every choice anew and compare.")
     ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Marked texts that nobody has seen, to compare with (mode leximark only)."
+        ),
+    ] = None,
     recipient: Annotated[
         list[str] | None,
         typer.Option(
@@ -166,6 +190,13 @@ def detect(
             "--recipient needs --key, the owner's key that recipients' keys follow from"
         )
     evidence = load_evidence(manifest, released=released, key=marking_key, text_column=text_column)
+    if held_out is not None:
+        if recipient or reference:
+            raise InvalidInput(
+                "--held-out compares two sets of texts: no --recipient, no --reference"
+            )
+        _compare(evidence, held_out, suspect, report, alpha, text_column, device, as_json)
+        return
     model, references = reach(suspect, reference or [], device)
     with working(f"scoring {suspect}"):
         if recipient and marking_key is not None:
@@ -186,4 +217,43 @@ def detect(
         alpha=alpha,
         as_json=as_json,
         labels=recipient or (),
+    )
+
+
+def _compare(
+    evidence: "Evidence",
+    held_out: Path,
+    suspect: str,
+    report: Path | None,
+    alpha: float,
+    text_column: str,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Released against held-back texts, as LexiMark published it."""
+    from ..files import sha256_of_file
+    from ..stats import Input
+    from ..tables import read_table
+    from ..watermark.leximark import leximark_test, released_texts
+    from .reporting import conclude, reach
+
+    texts = read_table(held_out, text_column=text_column).texts
+    model, _ = reach(suspect, [], device)
+    with working(f"scoring {suspect}"):
+        result = leximark_test(
+            released_texts(evidence),
+            texts,
+            model,
+            inputs=(
+                *evidence.inputs,
+                Input(name=held_out.name, sha256=sha256_of_file(held_out)),
+            ),
+        )
+    conclude(
+        suspect,
+        [result.finding],
+        report,
+        alpha=alpha,
+        as_json=as_json,
+        also=(result.roc.auroc, *(point.tpr for point in result.roc.at_fpr)),
     )

@@ -14,7 +14,7 @@ from ..provenance.suspect import Suspect, refuse_same_model
 from ..stats import Finding, choice_test, ghost_test
 from .evidence import Evidence
 from .keys import MarkingKey
-from .marking import Unit
+from .marking import Mode, Unit
 from .scoring import UnitScores, score_units, score_variants, variants_of
 
 __all__ = ["detect", "detect_recipients", "unit_test"]
@@ -53,7 +53,8 @@ def detect(
         A finding; its unit is what one draw of the key decides.
 
     Raises:
-        InvalidInput: If a model is named twice, or a reference favours the released wording itself.
+        InvalidInput: If a model is named twice, a reference favours the released wording itself, or
+            the release was not marked with a key.
         InsufficientEvidence: If no slot can be scored.
     """
     return _Scored.of(evidence, suspect, references).finding(evidence, seed)
@@ -159,6 +160,11 @@ class _Scored:
     @staticmethod
     def of(evidence: Evidence, suspect: Suspect, references: Sequence[Suspect]) -> "_Scored":
         refuse_same_model(suspect, references)
+        if evidence.manifest.marking.mode is not Mode.KEYED:
+            raise InvalidInput(
+                "this release was marked in mode 'leximark', where no key draws anything",
+                "compare it with marked texts that were held back: --held-out",
+            )
         if evidence.manifest.marking.unit is Unit.RECORD:
             return _ScoredVariants(evidence, suspect, references)
         return _ScoredUnits(evidence, suspect, references)

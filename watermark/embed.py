@@ -11,9 +11,9 @@ from ..tables import apply_edits, read_table
 from .keys import Drawer, MarkingKey
 from .lexicon import Lexicon
 from .manifest import Manifest, MarkedRecord, MarkedSlot, digest_of
-from .marking import Marking
+from .marking import Marking, Mode
 from .release import Release
-from .selection import find_slots
+from .selection import find_slots, to_the_rarest
 
 __all__ = ["EmbedSummary", "embed", "mark_text", "mark_texts", "original_texts", "restore"]
 
@@ -55,8 +55,11 @@ def mark_text(text: str, lexicon: Lexicon, drawer: Drawer, marking: Marking) -> 
         The record; `apply_edits(text, record.release_edits())` is the released text.
     """
     record = digest_of(text)
+    found = find_slots(text, lexicon, per_sentence=marking.per_sentence)
+    if marking.mode is Mode.LEXIMARK:
+        found = to_the_rarest(found)
     slots = []
-    for index, slot in enumerate(find_slots(text, lexicon, per_sentence=marking.per_sentence)):
+    for index, slot in enumerate(found):
         released, *ghosts = marking.draw(drawer, record, index, slot.word, len(slot.choices))
         slots.append(
             MarkedSlot(

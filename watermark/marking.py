@@ -9,9 +9,16 @@ from ..errors import InvalidInput
 from .keys import Drawer
 from .lexicon import Tier
 
-__all__ = ["Marking", "Unit"]
+__all__ = ["Marking", "Mode", "Unit"]
 
 _MOST_SHARDS = 10**6
+
+
+class Mode(StrEnum):
+    """Who chooses the words."""
+
+    KEYED = "keyed"  # the secret key: the test is exact
+    LEXIMARK = "leximark"  # nobody, as published: always the rarest substitute
 
 
 class Unit(StrEnum):
@@ -28,6 +35,7 @@ class Marking:
     """How a dataset is marked.
 
     Attributes:
+        mode: Who chooses the words.
         unit: What one draw decides.
         tier: Tier of the substitution table.
         per_sentence: Most slots per sentence (K).
@@ -35,6 +43,7 @@ class Marking:
         shards: Parts of the dataset with choices of their own; 0 unless the unit is the shard.
     """
 
+    mode: Mode = Mode.KEYED
     unit: Unit = Unit.TYPE
     tier: Tier = Tier.STRICT
     per_sentence: int = 5
@@ -44,6 +53,10 @@ class Marking:
     def __post_init__(self) -> None:
         if self.per_sentence < 1:
             raise InvalidInput(f"expected at least 1 word per sentence, got {self.per_sentence}")
+        if self.mode is Mode.LEXIMARK and self.unit is not Unit.TYPE:
+            raise InvalidInput(
+                f"mode 'leximark' maps each word type to one other, it has no unit '{self.unit}'"
+            )
         if self.unit is not Unit.RECORD and self.ghosts:
             raise InvalidInput(
                 f"ghosts belong to the unit 'record'; by {self.unit} the test needs none"
@@ -91,8 +104,11 @@ class Marking:
             n_choices: How many choices the slot has.
 
         Returns:
-            Indices in [0, n_choices), one more than there are ghosts.
+            Indices in [0, n_choices), one more than there are ghosts. In mode LEXIMARK nothing is
+            drawn: slots have two choices there, and the second one, the rarest, is released.
         """
+        if self.mode is Mode.LEXIMARK:
+            return (1,)
         if self.unit is Unit.TYPE:
             return (drawer.draw(n_choices, "type", word),)
         if self.unit is Unit.SHARD:
@@ -118,6 +134,7 @@ class Marking:
             if type(data[name]) is not int:
                 raise InvalidInput(f"expected a whole number for '{name}', got {data[name]!r}")
         try:
-            return cls(**{**data, "unit": Unit(data["unit"]), "tier": Tier(data["tier"])})
+            kinds = {"mode": Mode(data["mode"]), "unit": Unit(data["unit"])}
+            return cls(**{**data, **kinds, "tier": Tier(data["tier"])})
         except ValueError as error:
             raise InvalidInput(f"unknown marking parameters: {error}") from error

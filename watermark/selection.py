@@ -6,13 +6,13 @@ left alone; a word counts only if it stands between white space and ordinary pun
 
 import bisect
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from .lexicon import Lexicon
 from .lexicon.articles import starts_with_vowel_sound
 
-__all__ = ["Slot", "find_slots"]
+__all__ = ["Slot", "find_slots", "to_the_rarest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,23 @@ def find_slots(text: str, lexicon: Lexicon, *, per_sentence: int) -> list[Slot]:
         rarest = sorted(slots, key=lambda slot: (-slot.surprisals[0], slot.start))[:per_sentence]
         kept += sorted(rarest, key=lambda slot: slot.start)
     return kept
+
+
+def to_the_rarest(slots: Iterable[Slot]) -> list[Slot]:
+    """LexiMark's choice: each word against its rarest substitute; slots without a rarer one are left out.
+
+    Source: German et al. (2025), arXiv 2506.14474. There the most surprising words of a sentence are
+    chosen first and left alone if they have no substitute; here they are chosen among those that have.
+    """
+    return [
+        replace(
+            slot,
+            choices=(slot.choices[0], slot.choices[rarest]),
+            surprisals=(slot.surprisals[0], slot.surprisals[rarest]),
+        )
+        for slot in slots
+        if (rarest := max(range(len(slot.choices)), key=slot.surprisals.__getitem__)) != 0
+    ]
 
 
 def _candidates(text: str, lexicon: Lexicon) -> Iterator[Slot]:

@@ -81,6 +81,28 @@ def test_which_copy_is_a_table_of_corrected_p_values(run, folder):
     refused(run(*detect, "--recipient", "\x1b[2J"), "expected 1 to 200 visible characters")
 
 
+def test_the_published_mode_compares_with_texts_held_back(run, folder, english):
+    pl.DataFrame({"text": english[60:120]}).write_parquet(folder / "rest.parquet")
+    run("key", "new", "key")
+    how = ["--key", "key", "--tier", "broad", "--mode", "leximark"]
+    assert run("watermark", "embed", "data.parquet", "out", *how)[0] == 0
+    assert run("watermark", "embed", "rest.parquet", "held", *how)[0] == 0
+    detect = ["watermark", "detect", MANIFEST, "--suspect", "model"]
+    held_out = ["--held-out", "held/release/rest.parquet"]
+    code, out, err = run(*detect, *held_out, "--report", "r")
+    assert (code, err) == (0, "")
+    assert "AUROC" in out
+    assert "assumes both sets of texts" in out
+    code, out, err = run(*detect, *held_out, "--json")
+    assert (code, err) == (0, "")
+    measured = json.loads(out)
+    assert measured["name"] == "LexiMark comparison"
+    assert len(measured["also"]) == 3
+    refused(run(*detect), "no key draws anything")
+    refused(run(*detect, *held_out, "--reference", "model"), "no --recipient, no --reference")
+    refused(run(*detect, "--held-out", "out/release/data.parquet"), "are among the released")
+
+
 def refused(outcome, message):
     code, out, err = outcome
     assert (code, out) == (2, "")
