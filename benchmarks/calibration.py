@@ -124,6 +124,10 @@ def sparse(rng: Generator, n: int) -> Floats:
     return (rng.permutation(n) < n // 50).astype(float)
 
 
+def fifth(rng: Generator, n: int) -> Floats:
+    return (rng.permutation(n) < 0.22 * n).astype(float)
+
+
 def uneven(rng: Generator, n: int) -> Floats:
     return rng.normal(size=n) * np.geomspace(0.1, 10, n)
 
@@ -146,6 +150,7 @@ WORLDS: dict[Noise, str] = {
     t2: "t with 2 df",
     tied: "five values",
     sparse: "2 % ones, else zeros",
+    fifth: "22 % ones, else zeros",
     uneven: "spreads 1 to 100",
     skewed: "lognormal, sigma 2",
     fair_signs: "lognormal sizes, fair signs",
@@ -213,13 +218,21 @@ def sized(n: Size) -> str:
 
 
 def spearman(
-    rng: Generator, *, noise: Noise, n: int, covariates: int = 0, **options: object
+    rng: Generator,
+    *,
+    noise: Noise,
+    n: int,
+    covariates: int = 0,
+    x_noise: Noise | None = None,
+    **options: object,
 ) -> Finding:
     # x is drawn apart from all else and its order is random, so the null holds for any y, clustered
     # or unequally spread, and for covariates that make up most of y.
     given = [cauchy(rng, n) for _ in range(covariates)]
     y = noise(rng, n) + sum((3 * column for column in given), start=np.zeros(n))
-    x = noise(rng, n) if noise in {tied, sparse} else np.arange(n)  # discrete: ties on both sides
+    both_tied = noise if noise in {tied, sparse} else None
+    drawn = x_noise or both_tied
+    x = np.arange(n) if drawn is None else drawn(rng, n)
     return spearman_test(rng.permutation(x), y, covariates=given, seed=fresh_seed(rng), **options)
 
 
@@ -234,6 +247,11 @@ def spearman_cases() -> Iterator[Case]:
         yield by("permutation and bound", noise, **drawn, n_resamples=FEW_DRAWS)
         yield by("t", noise, n=500, alternative=side, method="t", asymptotic=True)
     yield by("t", sparse, n=500, alternative=GREATER, method="t", asymptotic=True)
+    for noise, side in in_turn((normal, tied, sparse, fifth)):
+        auto = dict(n=500, alternative=side)
+        yield by("auto, x untied", noise, x_noise=normal, **auto, asymptotic=True)
+        if noise is not normal:
+            yield by("auto, x 2 % ones", noise, x_noise=sparse, **auto, n_resamples=DRAWS)
 
 
 # ---- choices --------------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ def number_in(name: str, value: float, low: float, high: float) -> float:
     Raises:
         InvalidInput: If it is not a number in (low, high]; a truth value is none.
     """
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise InvalidInput(f"{name}: expected a number, got {value!r}")
     if not low < value <= high:  # NaN compares false
         raise InvalidInput(f"{name}: expected a number in ({low:g}, {high:g}], got {value!r}")

@@ -41,7 +41,7 @@ from .projection import power_of_two, residual
 
 __all__ = ["DEFAULT_BET", "choice_test", "ghost_test"]
 
-DEFAULT_BET = 4.0  # gains from z = 2 on; beats the calibrated p-value from z = 2.5 to 6.6
+DEFAULT_BET = 4.0  # gains above z = 2; beats the calibrated p-value from z = 2.5 to 6.6
 _LARGEST_BET = 100.0
 _RELATIVE_TIE = 1e-12
 

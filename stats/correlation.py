@@ -27,13 +27,16 @@ __all__ = ["SpearmanMethod", "spearman_test"]
 _MIN_PAIRS = 4
 _MAX_ENUMERATED_PAIRS = 9
 _MIN_PAIRS_FOR_T = 500
-# The fourth cumulants of rho sqrt(n) are -4.56/n by permutation and -6/n by t: ln p by t is too low
-# by about (6 - 4.56)/24 n rho**4. AUTO trusts t to this error of ln p.
-_QUARTIC = 0.06
+# The fourth cumulants of rho sqrt(n) are (k_a k_b - 6)/n by permutation, k the excess kurtoses of the
+# ranks, and -6/n by t: ln p by t is too low by about k_a k_b / 24 n rho**4, 0.06 n rho**4 without
+# ties. AUTO trusts t to this error of ln p.
+_UNTIED_KURTOSIS = -1.2
 _LARGEST_ERROR_OF_T = 0.05
-# Share of the variance of untied ranks below which a side counts as heavily tied. At 0.5 the larger
-# of two values has 79 % of the units; above it, no unit lies more than about 2 deviations out.
-_HEAVILY_TIED = 0.5
+# Share of the variance of untied ranks from which on a side counts as practically untied: 100 evenly
+# filled values have it, and no value has more than 5 % of the units. Where neither side is, sums take
+# few values or are skewed, and t may be far too small: with 22 % ones against five ones among 500,
+# by a factor of 47.
+_PRACTICALLY_UNTIED = 0.9999
 _MAX_TREND_BINS = 16
 _MIN_PER_TREND_BIN = 8
 _RELATIVE_CONSTANT = 1e-12
@@ -44,8 +47,8 @@ class SpearmanMethod(StrEnum):
     """How p is computed.
 
     AUTO enumerates up to 9 pairs and permutes below 500. Beyond, it uses t in the centre and the
-    permutation bound far out, unless both quantities are so heavily tied that t would be far off:
-    then it permutes, however long that takes.
+    permutation bound far out, unless both quantities have ties to speak of, for which t may be far
+    off: then it permutes, however long that takes.
     """
 
     AUTO = "auto"
@@ -79,9 +82,10 @@ def spearman_test(
     By `t`, p is the tail of Student's t with n - 2 degrees at rho sqrt((n - 2) / (1 - rho**2)),
     in logarithms: right far below the smallest float, and never below the probability of the least
     likely assignment (1/n! without ties). It approximates the permutation distribution: well near
-    its centre; far out it is too small, ln p by about 0.06 n rho**4 (more as rho nears 1). Therefore
-    AUTO leaves it where that error reaches 0.05, and takes the smaller of the permutation bound and
-    t's p at that place. Asked for by name, `t` is used throughout, and a warning says how far off it is.
+    its centre if at least one side is untied; far out it is too small, ln p by about 0.06 n rho**4
+    (more as rho nears 1). Therefore AUTO leaves it where that error reaches 0.05, and takes the smaller
+    of the permutation bound and t's p at that place. Asked for by name, `t` is used throughout, and
+    a warning says how far off it is.
 
     Args:
         x: First quantity, e.g. the training step, shape (n,), n >= 4.
@@ -186,14 +190,27 @@ def _chosen_method(method: SpearmanMethod, a: Ranked, b: Ranked) -> SpearmanMeth
         return method
     if a.n <= _MAX_ENUMERATED_PAIRS:
         return SpearmanMethod.EXACT
-    if a.n < _MIN_PAIRS_FOR_T or _heavily_tied(a, b):
+    if a.n < _MIN_PAIRS_FOR_T or _both_tied(a, b):
         return SpearmanMethod.PERMUTATION
     return SpearmanMethod.T
 
 
-def _heavily_tied(a: Ranked, b: Ranked) -> bool:
-    """Both sides: then a few coincidences make a large rho, far more often than t allows for."""
-    return max(a.evenness, b.evenness) < _HEAVILY_TIED
+def _both_tied(a: Ranked, b: Ranked) -> bool:
+    """Whether both sides have ties to speak of: then t may be far off, also near the centre."""
+    return max(a.evenness, b.evenness) < _PRACTICALLY_UNTIED
+
+
+def _quartic(a: Ranked, b: Ranked) -> float:
+    """By how much ln p by t is too low, divided by n rho**4."""
+    return max(_kurtosis(a) * _kurtosis(b), 0.0) / 24
+
+
+def _kurtosis(a: Ranked) -> float:
+    """Excess kurtosis of the ranks."""
+    if a.log_ties == 0:
+        return _UNTIED_KURTOSIS
+    squares = np.square(a.centred)
+    return a.n * float(squares @ squares) / a.squares**2 - 3
 
 
 def _correlation(a: Ranked, b: Ranked) -> float:
@@ -234,11 +251,11 @@ def _by_t(a: Ranked, b: Ranked, rho: float, plan: Plan) -> _Outcome:
     warnings = []
     if a.n < _MIN_PAIRS_FOR_T:
         warnings.append(f"Student's t was asked for with only {a.n} pairs; permutation is exact.")
-    if _heavily_tied(a, b):
+    if _both_tied(a, b):
         warnings.append(
-            "Both quantities are heavily tied: Student's t may be far too small a p; permute instead."
+            "Both quantities are tied: Student's t may be far too small a p; permute instead."
         )
-    excess = _QUARTIC * a.n * rho**4
+    excess = _quartic(a, b) * a.n * rho**4
     if excess > math.log(2):
         warnings.append(
             "So far out in the tail Student's t is too small a p: log10 p by about "
@@ -255,7 +272,8 @@ def _beyond_permuting(a: Ranked, b: Ranked, rho: float, plan: Plan) -> _Outcome:
     it is valid for a finite sample: being below t's p at the border, p <= alpha there happens only
     if the bound is <= alpha, whatever t is worth in the centre.
     """
-    border = (_LARGEST_ERROR_OF_T / (_QUARTIC * a.n)) ** 0.25
+    quartic = _quartic(a, b)
+    border = (_LARGEST_ERROR_OF_T / (quartic * a.n)) ** 0.25 if quartic > 0 else 1.0
     if (abs(rho) if plan.two_sided else plan.sign * rho) <= border:
         return _Outcome(_t_log10_p(rho, a.n, plan), "t", Validity.ASYMPTOTIC)
     at_border = _t_log10_p(border if plan.sign > 0 else -border, a.n, plan)
@@ -317,28 +335,29 @@ def _finding(
 
 
 def _rho_interval(rho: float, n: int) -> Effect:
-    inside = min(max(rho, -1 + 1e-15), 1 - 1e-15)
-    half_width = 1.96 * math.sqrt((1 + rho * rho / 2) / (n - 3))
+    # At |rho| = 1 Fisher's z is infinite: the interval is that of the next lower value, which a swap
+    # of two neighbours gives, and reaches up to the estimate.
+    nearly = 1 - 12 / (float(n) ** 3 - n)
+    inside = min(max(rho, -nearly), nearly)
+    half_width = 1.96 * math.sqrt((1 + inside * inside / 2) / (n - 3))
     return Effect(
         name="Spearman rho",
         value=rho,
-        low=math.tanh(math.atanh(inside) - half_width),
-        high=math.tanh(math.atanh(inside) + half_width),
+        low=min(math.tanh(math.atanh(inside) - half_width), rho),
+        high=max(math.tanh(math.atanh(inside) + half_width), rho),
         confidence=0.95,
         interval="Fisher z with Bonett-Wright variance",
     )
 
 
 def _trend(x: NDArray[np.float64], response: NDArray[np.float64], a: Ranked, y_label: str) -> Trend:
-    n = x.size
-    n_bins = min(max(n // _MIN_PER_TREND_BIN, 2), _MAX_TREND_BINS)
-    sizes = n // n_bins + (np.arange(n_bins) < n % n_bins)
-    edges = np.concatenate([[0], np.cumsum(sizes)])
+    edges = _bin_edges(x, a)
+    sizes = np.diff(edges)
     place = _places(a)
     (xs, x_exponent), (ys, exponent) = _squarable(x), _squarable(response)
     x_sums, _ = kernels.binned_moments(place, xs, edges)
     sums, squares = kernels.binned_moments(place, ys, edges)
-    means, errors = sums / sizes, np.sqrt(squares / (sizes - 1) / sizes)
+    means, errors = sums / sizes, np.sqrt(squares / np.maximum(sizes - 1, 1) / sizes)
     return Trend(
         x_label="x",
         y_label=y_label,
@@ -349,6 +368,20 @@ def _trend(x: NDArray[np.float64], response: NDArray[np.float64], a: Ranked, y_l
     )
 
 
+def _bin_edges(x: NDArray[np.float64], a: Ranked) -> NDArray[np.int64]:
+    """Borders of bins of about one size, which split no ties: the figure would show the file's order."""
+    n_bins = min(max(a.n // _MIN_PER_TREND_BIN, 2), _MAX_TREND_BINS)
+    sizes = a.n // n_bins + (np.arange(n_bins) < a.n % n_bins)
+    edges = np.concatenate([[0], np.cumsum(sizes)])
+    if a.log_ties > 0:
+        ascending = x[a.order]
+        edges[1:] = np.searchsorted(ascending, ascending[edges[1:] - 1], side="right")
+        edges = np.unique(edges)
+    if edges.size > 2 and edges[-1] - edges[-2] < 2:  # one value has no spread
+        edges = np.delete(edges, -2)
+    return edges.astype(np.int64)
+
+
 def _squarable(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
     """(y, e) with x = y * 2**e, so that sums of squares of y neither overflow nor vanish."""
     exponent = power_of_two(x)
@@ -356,7 +389,7 @@ def _squarable(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
 
 
 def _places(a: Ranked) -> NDArray[np.float64]:
-    """Place of each unit, 0..n-1; tied units in their order, so that a figure is the same everywhere."""
+    """Place of each unit by x, 0..n-1."""
     if a.log_ties == 0:
         return a.centred + (a.n - 1) / 2
     places = np.empty(a.n)

@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _SMALLEST_FLOAT = sys.float_info.min  # p_value stays there; p_text and log10_p go on below it
+_LARGEST = sys.float_info.max
 LOG10_E = math.log10(math.e)
 
 
@@ -297,7 +298,7 @@ class Finding:
                 fields["figure"] = _figure_of(fields["figure"])
             finding = cls(**fields)
             agrees = math.isclose(stated_p, finding.p_value, rel_tol=1e-9)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InvalidInput(f"not a finding of this version: {error}") from error
         if not agrees:
             raise InvalidInput(f"p_value {stated_p} does not follow from log10_p {finding.log10_p}")
@@ -327,8 +328,8 @@ def _check_text(name: str, value: object) -> None:
 
 def _check_finite(name: str, value: object) -> None:
     # JSON has no NaN and no infinity, and a report of evidence has no use for them.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InvalidInput(f"{name}: expected a finite number, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
+        raise InvalidInput(f"{name}: expected a finite number, got {value!r:.80}")
 
 
 def _check_series(name: str, values: object) -> None:

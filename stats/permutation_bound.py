@@ -56,7 +56,8 @@ def permutation_log10_p(a: NDArray[np.float64], b: NDArray[np.float64], t: float
     a grid, after O(n) work, in such a way that the result stays an upper bound (see `_Side`); all
     this up to the rounding of float64. For two untied rankings of 500 to 1,000,000 values, where
     Student's t still is a good approximation (down to 1e-50, to 1e-500 for the longest), it is larger
-    than t's p by a factor of 10 to 250; most of it is the price of Markov's inequality.
+    than t's p by a factor of 10 to 250; most of it is the price of Markov's inequality. For two very
+    skewed vectors (a few large values each) it can be far larger than P, up to 1.
 
     Args:
         a: Values of mean 0 and mean square 1, shape (n,), n >= 2.
@@ -100,7 +101,7 @@ class _Side:
         self.nodes = np.linspace(low, high, _N_NODES)
         position = (values - low) * ((_N_NODES - 1) / (high - low))
         cell = np.minimum(position.astype(np.int64), _N_NODES - 2)
-        beyond = position - cell
+        beyond = np.clip(position - cell, 0.0, 1.0)  # rounding must not make a weight negative
         self.counts = np.bincount(cell, minlength=_N_NODES - 1)
         self.weights = np.bincount(cell, 1 - beyond, _N_NODES)
         self.weights += np.bincount(cell + 1, beyond, _N_NODES)

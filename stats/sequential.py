@@ -43,6 +43,7 @@ __all__ = ["RankEProcess", "SignEProcess"]
 
 _STATE_VERSION = 1
 _COMMON_ASSUMPTIONS = (
+    "Each record was fed once, and has a random draw of its own: what shares one draw is one record.",
     "The order of the records, and which are queried, does not depend on scores to come.",
     "Every record whose score was seen was fed, in that order.",
     "Every process that was started for the question is reported.",
@@ -79,6 +80,7 @@ class _EProcess:
         self._n = 0
         self._top_log10_e = 0.0  # the capital before the first record is 1
         self._n_at_rejection: int | None = None
+        self._log10_e_at_rejection = 0.0
         self._share_total = 0.0  # sum of the per-record shares behind the effect, each in [0, 1]
 
     @property
@@ -127,6 +129,7 @@ class _EProcess:
             "log_capitals": self._log_capitals.tolist(),
             "top_log10_e": self._top_log10_e,
             "n_at_rejection": self._n_at_rejection,
+            "log10_e_at_rejection": self._log10_e_at_rejection,
             "share_total": self._share_total,
             **self._extra_state(),
         }
@@ -171,9 +174,9 @@ class _EProcess:
                 f"state['log_capitals']: expected {self._log_capitals.size} numbers, got {logs!r}"
             )
         for index, value in enumerate(logs):
-            if not _is_number(value) or not math.isfinite(value):
+            if not _is_number(value) or not abs(value) <= MAX_MAGNITUDE:
                 raise InvalidInput(
-                    f"state['log_capitals'][{index}]: expected a number, got {value!r}"
+                    f"state['log_capitals'][{index}]: expected a number, got {value!r:.80}"
                 )
         self._log_capitals = np.array(logs, dtype=np.float64)
         self._n = n
@@ -181,6 +184,11 @@ class _EProcess:
         self._share_total = _real(state, "share_total", 0.0, float(n))
         if state["n_at_rejection"] is not None:
             self._n_at_rejection = _whole(state, "n_at_rejection", 1, n)
+        self._log10_e_at_rejection = _real(state, "log10_e_at_rejection", 0.0, self._top_log10_e)
+        if self.rejected != (self._log10_e_at_rejection >= -math.log10(self._alpha)):
+            raise InvalidInput(
+                "state: n_at_rejection and log10_e_at_rejection contradict each other"
+            )
         if self.rejected != (self.log10_p <= math.log10(self._alpha)):
             raise InvalidInput("state: n_at_rejection and top_log10_e contradict each other")
         if n == 0 and (self._log_capitals.any() or self._top_log10_e):
@@ -204,6 +212,7 @@ class _EProcess:
             reached = np.flatnonzero(-path <= math.log10(self._alpha))
             if reached.size:
                 self._n_at_rejection = self._n + int(reached[0]) + 1
+                self._log10_e_at_rejection = float(path[reached[0]])
         self._top_log10_e = max(self._top_log10_e, float(path.max()))
         self._log_capitals = log_capitals
         # One by one, as single records are: a pairwise sum would give other bits.
@@ -255,9 +264,11 @@ class _EProcess:
             ),
             assumptions=(assumption, *_COMMON_ASSUMPTIONS),
             warnings=warnings,
+            # The gambler stops at the level fixed at the start: what is lost later does not count.
             e_value=EValue(
-                log10_e=self.log10_e,
-                method=f"capital now of the test martingale, {bets}, anytime-valid",
+                log10_e=self._log10_e_at_rejection if self.rejected else self.log10_e,
+                method=f"capital of the test martingale {'at the level' if self.rejected else 'now'}, "
+                f"{bets}, anytime-valid",
             ),
         )
 
@@ -382,6 +393,8 @@ class SignEProcess(_EProcess):
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         super()._restore(state)
+        if self._log_capitals.max() > self._n * math.log(2) + 1e-6:  # a bet doubles at most
+            raise InvalidInput("state: more capital than so many records can bring")
         self._n_nonzero = _whole(state, "n_nonzero", 0, self._n)
         self._mean_root = _real(state, "mean_root", 0.0, math.sqrt(MAX_MAGNITUDE))
         if (self._n_nonzero > 0) != (self._mean_root > 0):
@@ -544,7 +557,7 @@ def _whole(state: Mapping[str, Any], key: str, low: int, high: int | None) -> in
 
 def _real(state: Mapping[str, Any], key: str, low: float, high: float) -> float:
     value = state[key]
-    if not _is_number(value) or not math.isfinite(value) or not low <= value <= high:
+    if not _is_number(value) or not low <= value <= min(high, MAX_MAGNITUDE):
         raise InvalidInput(
             f"state[{key!r}]: expected a finite number in [{low}, {high}], got {value!r}"
         )

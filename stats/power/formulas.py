@@ -23,6 +23,7 @@ _FEWEST_FOR_T = 500
 _QUARTIC = 0.06  # ln p by permutation is that of t plus this times n rho**4; see `spearman_test`
 _ERROR_WHERE_T_ENDS = 0.05
 
+_NO_EFFECT = 1e-100  # its square is still a float
 _TINY_EFFECT = 1e-4  # below it two terms of the series in the effect are exact to 1e-15
 _CERTAIN_EFFECT = 30.0  # from here on no difference has the wrong sign, up to 1e-190
 _WHOLE = 1e-9  # relative: alpha (1 + B) = 0.99999999999 is meant to be 1
@@ -99,7 +100,7 @@ def sign_flip_power(n: int, effect: float, ln_alpha: float, sides: int) -> float
 
 def _sign_root_power(n: int, effect: float, ln_alpha: float, *, by_bound: bool = False) -> float:
     needed = math.sqrt(-2 * ln_alpha) if by_bound else -float(special.ndtri_exp(ln_alpha))
-    if effect == 0:
+    if abs(effect) < _NO_EFFECT:
         return float(special.ndtr(-needed))
     pair = _sign_flips(min(abs(effect), _CERTAIN_EFFECT))
     m = math.sqrt(2 * n * pair.mu)

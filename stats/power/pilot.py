@@ -3,12 +3,15 @@
 import math
 from dataclasses import dataclass
 
+from scipy import special
+
 from ...errors import InsufficientEvidence, InvalidInput
 from ..findings import Alternative, Finding
 from .forecast import PowerTest
 
 __all__ = ["PilotEffect", "pilot_effect"]
 
+_SMALL_EFFECT = 0.5  # up to here more than two choices make no difference that matters
 _TESTS = {
     "z, standardised sum of differences": PowerTest.PAIRED,
     "z, standardised sum of choice advantages": PowerTest.CHOICE,
@@ -56,8 +59,9 @@ def pilot_effect(finding: Finding) -> PilotEffect:
 
     Sign-flip tests report z = sum d / sqrt(sum d**2), so that mean(d) / sd(d), sd with divisor n, is
     e = z / sqrt(n - z**2); its standard error is taken as sqrt((1 + e**2 / 2) / n), the large-sample
-    value for normal d. For choices among more than two, z is divided by their own null
-    deviation: to first order the same. Spearman's rho and its interval are the finding's own.
+    value for normal d. For choices among more than two, or of unequal weights, this holds to first order
+    only; where the effect is not small either, the pilot is refused. Spearman's rho and its interval
+    are the finding's own.
 
     The interval tells of chance in the pilot only, not of whether a larger study is like it.
 
@@ -67,7 +71,8 @@ def pilot_effect(finding: Finding) -> PilotEffect:
 
     Raises:
         InvalidInput: If the finding is of another test.
-        InsufficientEvidence: If all units agree wholly, or there are too few: no effect size follows.
+        InsufficientEvidence: If all units agree wholly, or there are too few, or more than two choices
+            per unit make a large effect: no effect size follows.
     """
     test = _TESTS.get(finding.statistic.name)
     if test is None:
@@ -82,6 +87,12 @@ def pilot_effect(finding: Finding) -> PilotEffect:
     else:
         whole = n < 2 or value * value >= n * (1 - 1e-9)
         effect = 0.0 if whole else value / math.sqrt(n - value * value)
+        if test is PowerTest.CHOICE and abs(effect) > _SMALL_EFFECT and not _is_sign_flip(finding):
+            raise InsufficientEvidence(
+                f"this pilot's units have more than two choices, or weights, and an effect of {effect:.2f}: "
+                "no formula here fits it",
+                "plan by simulation, or take the effect from a pilot of two choices per unit",
+            )
         half_width = 1.96 * math.sqrt((1 + effect * effect / 2) / n)
         low, high = effect - half_width, effect + half_width
     if whole:
@@ -98,3 +109,15 @@ def pilot_effect(finding: Finding) -> PilotEffect:
         low=low,
         high=high,
     )
+
+
+def _is_sign_flip(finding: Finding) -> bool:
+    """Whether z = sum d / sqrt(sum d**2) for the mean and standard deviation that the finding reports.
+
+    With two choices of weight 1 it is; with more, or weights, hardly ever.
+    """
+    n, effect = finding.n, finding.effect
+    deviation = (effect.high - effect.low) / 2 / float(special.stdtrit(n - 1, 0.975)) * math.sqrt(n)
+    square = effect.value**2 + deviation**2 * (n - 1) / n
+    expected = n * effect.value / math.sqrt(n * square) if square > 0 else 0.0
+    return math.isclose(abs(expected), abs(finding.statistic.value), rel_tol=1e-6)

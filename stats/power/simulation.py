@@ -13,12 +13,16 @@ from ..choices import choice_test
 from ..correlation import spearman_test
 from ..findings import Alternative, Finding
 from ..paired import paired_test
-from .forecast import PowerTest, forecast_power, log10_level
+from .forecast import PowerForecast, PowerTest, forecast_power, log10_level
 
 __all__ = ["SimulatedPower", "simulate_power"]
 
 _CONFIDENCE = 0.95
 _MOST_UNITS = 10**8  # some gigabytes
+_MOST_WORK = 10**12  # units times draws times data sets: about an hour
+_DRAWS = {PowerTest.PAIRED: 99_999, PowerTest.CHOICE: 99_999, PowerTest.SPEARMAN: 9_999}
+_UNDRAWN = {PowerTest.PAIRED: range(21), PowerTest.CHOICE: range(21)}
+_FIRST_BY_T = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +92,14 @@ def simulate_power(
         n_datasets: How many data sets; the standard error is at most 0.5 / sqrt(n_datasets).
 
     Raises:
-        InvalidInput: If an argument is malformed, or n is beyond 1e8.
+        InvalidInput: If an argument is malformed, or the simulation would take many hours.
     """
     level = log10_level(alpha, log10_alpha)
     # Every other refusal is the formula's.
     asked = forecast_power(test, n, effect, log10_alpha=level, alternative=alternative)
-    if asked.n > _MOST_UNITS:
-        raise InvalidInput(f"n: a simulation of {asked.n:,} units at once is not feasible")
     key = int(seed_of(seed))
     n_datasets = positive_count("n_datasets", n_datasets)
+    _refuse_endless(asked, n_datasets)
     reached = 0
     for index in range(n_datasets):
         finding = _one(asked.test, asked.n, asked.effect, asked.alternative, key, index)
@@ -119,6 +122,16 @@ def simulate_power(
         confidence=_CONFIDENCE,
         seed=key,
     )
+
+
+def _refuse_endless(asked: PowerForecast, n_datasets: int) -> None:
+    by_t = asked.test is PowerTest.SPEARMAN and asked.n >= _FIRST_BY_T
+    draws = 1 if by_t or asked.n in _UNDRAWN.get(asked.test, ()) else _DRAWS[asked.test]
+    if asked.n > _MOST_UNITS or asked.n * draws * n_datasets > _MOST_WORK:
+        raise InvalidInput(
+            f"a simulation of {n_datasets:,} data sets of {asked.n:,} units would take hours",
+            "ask for fewer data sets, or rely on the formula",
+        )
 
 
 def _one(

@@ -41,7 +41,7 @@ class AuditedFinding:
         failed_assumption: Which assumption failed its check, and how; empty if none did.
         log10_p_corrected: Decimal logarithm of the Holm-corrected p-value.
         e_value: The finding's own e-value divided by the number of tests, or, where it has none, one
-            calibrated from the corrected p-value.
+            calibrated from its p-value times that number.
         status: Follows from the corrected p-value, alpha, power and `failed_assumption`.
     """
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bookplate.errors import InvalidInput
 from bookplate.stats import Alternative, SpearmanMethod, Trend, Validity, ranks, spearman_test
-from scipy.stats import binom, spearmanr
+from scipy.stats import binom, hypergeom, spearmanr
 
 N_NULL = 2_000
 CHANCE = 1e-6
@@ -154,7 +154,7 @@ def test_the_least_likely_assignment_counts_ties():
     x[3] = 1
     finding = spearman_test(x, x, alternative=Alternative.GREATER, seed=1, method=SpearmanMethod.T)
     assert finding.p_value == pytest.approx(1 / 600, rel=1e-9)
-    assert any("heavily tied" in warning for warning in finding.warnings)
+    assert any("are tied" in warning for warning in finding.warnings)
 
 
 def test_heavy_ties_on_both_sides_are_permuted():
@@ -169,7 +169,40 @@ def test_heavy_ties_on_both_sides_are_permuted():
     assert b >= binom.ppf(CHANCE, 9_999, exact)
     asked = spearman_test(x, y, alternative=Alternative.GREATER, seed=1, method=SpearmanMethod.T)
     assert asked.log10_p < -12
-    assert any("heavily tied" in warning for warning in asked.warnings)
+    assert any("are tied" in warning for warning in asked.warnings)
+
+
+@pytest.mark.parametrize(("n", "ones", "few"), [(500, 110, 5), (500, 250, 3), (2_000, 440, 8)])
+def test_moderate_ties_on_both_sides_are_permuted(n, ones, few):
+    """Ones among ones are hypergeometric; t would be too small by a factor of 3 to 100 here."""
+    x, y = np.zeros((2, n))
+    x[:ones], y[:few] = 1, 1
+    exact = hypergeom.sf(few - 1, n, ones, few)
+    finding = spearman_test(x, y, alternative="greater", seed=1, n_resamples=19_999)
+    asked = spearman_test(x, y, alternative="greater", seed=1, method="t")
+    assert asked.p_value < exact / 2
+    assert finding.valid is Validity.FINITE_SAMPLE
+    if finding.method.startswith("monte-carlo"):
+        b = round(finding.p_value * 20_000) - 1
+        assert binom.ppf(CHANCE / 2, 19_999, exact) <= b <= binom.ppf(1 - CHANCE / 2, 19_999, exact)
+    else:
+        assert finding.p_value >= exact
+
+
+@pytest.mark.parametrize("levels", [2, 3, 20])
+def test_the_border_of_t_follows_the_kurtosis_of_a_tied_side(levels):
+    """k_a k_b / 24: 0.1 for half zeros and half ones, whose kurtosis is -2; 0.06 for many levels."""
+    n = 1_000
+    x, scores = np.arange(n), np.random.default_rng(2).normal(size=n)
+    kurtosis = -1.2 * (levels**2 + 1) / (levels**2 - 1)
+    border = (0.05 / (1.2 * -kurtosis / 24) / n) ** 0.25
+    methods = set()
+    for slope in np.linspace(0, 0.6, 60):
+        order = np.argsort(np.argsort(slope * x / n + scores))
+        finding = spearman_test(x, order * levels // n, alternative="greater", seed=1)
+        assert (finding.method == "t") == (finding.statistic.value <= border)
+        methods.add(finding.method)
+    assert len(methods) > 1
 
 
 def test_ties_on_one_side_leave_t_in_place():
@@ -444,6 +477,20 @@ def test_the_interval_covers_rho():
     assert binom.ppf(CHANCE, n_runs, 0.94) <= covered <= binom.ppf(1 - CHANCE, n_runs, 0.96)
 
 
+@pytest.mark.parametrize(("n", "low"), [(4, -0.9), (9, 0.9), (1_000, 0.999)])
+def test_perfect_order_of_few_pairs_claims_no_precision(n, low):
+    for sign in (1, -1):
+        effect = spearman_test(
+            range(n), sign * np.arange(n), alternative="two-sided", seed=1, n_resamples=9
+        ).effect
+        ends = sorted((abs(effect.low), abs(effect.high)) if n > 4 else (effect.low, effect.high))
+        assert effect.low <= effect.value <= effect.high
+        assert max(abs(effect.low), abs(effect.high)) == 1
+        assert ends[0] >= low - 0.1
+        if n == 4:
+            assert effect.high - effect.low > 1
+
+
 def test_the_interval_stays_within_minus_one_and_one():
     effect = spearman_test(range(4), range(4), alternative=Alternative.GREATER, seed=1).effect
     assert -1 <= effect.low < effect.value == 1
@@ -462,6 +509,26 @@ def test_the_trend_has_bins_wide_enough_for_an_interval(n, n_bins):
     errors = [y[g].std(ddof=1) / math.sqrt(g.size) for g in groups]
     assert np.subtract(figure.high, figure.y) == pytest.approx(1.96 * np.array(errors))
     assert np.subtract(figure.y, figure.low) == pytest.approx(1.96 * np.array(errors))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_trend_does_not_show_the_order_of_tied_units(seed):
+    """Two values of x: two bins, whatever order the file has."""
+    rng = np.random.default_rng(seed)
+    x, y = np.repeat([0.0, 1.0], 80), rng.normal(size=160)
+    y[:80].sort()
+    shuffled = rng.permutation(160)
+    figures = [
+        spearman_test(x[o], y[o], alternative="greater", seed=1, n_resamples=9).figure
+        for o in (np.arange(160), shuffled)
+    ]
+    for figure in figures:
+        assert figure.x == (0.0, 1.0)
+        assert figure.y == pytest.approx([y[:80].mean(), y[80:].mean()])
+    one_apart = spearman_test(
+        np.r_[np.zeros(159), 1.0], y, alternative="greater", seed=1, n_resamples=9
+    ).figure
+    assert one_apart.x == pytest.approx((1 / 160,))
 
 
 def test_huge_values_do_not_overflow_the_figure():

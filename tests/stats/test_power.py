@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput
-from bookplate.stats import Alternative, choice_test, paired_test, spearman_test
+from bookplate.stats import Alternative, choice_test, ghost_test, paired_test, spearman_test
 from bookplate.stats.permutation_bound import permutation_log10_p
 from bookplate.stats.power import forecast, formulas
 from bookplate.stats.power.forecast import (
@@ -370,3 +370,35 @@ def test_pilots_that_say_nothing():
 def test_refusals(call, message):
     with pytest.raises(InvalidInput, match=message):
         call()
+
+
+# ---- what a review found --------------------------------------------------------------------------
+
+
+def test_a_pilot_of_many_choices_with_a_large_effect_is_refused():
+    """The formula is for signs: with ten choices it promised 0.91 where the test had 0.61."""
+    rng = np.random.default_rng(5)
+    scores = rng.normal(size=(2_000, 10))
+    scores[:, 0] += 0.8
+    pilot = ghost_test(scores, seed=1, n_resamples=99)
+    with pytest.raises(InsufficientEvidence, match="more than two choices"):
+        pilot_effect(pilot)
+    few = rng.normal(size=(2_000, 2))
+    few[:, 0] += 1.2
+    assert pilot_effect(ghost_test(few, seed=1, n_resamples=99)).effect > 0.7
+    scores[:, 0] -= 0.5
+    assert 0 < pilot_effect(ghost_test(scores, seed=1, n_resamples=99)).effect < 0.5
+
+
+@pytest.mark.parametrize("effect", [1e-200, -1e-170])
+def test_an_effect_whose_square_is_no_float_is_none(effect):
+    found = power_paired(100, effect, alpha=0.01, alternative="greater")
+    assert found.power == pytest.approx(0.01, rel=0.02)
+
+
+def test_a_simulation_that_would_not_end_is_refused():
+    for test, n in (("choice", 10**6), ("paired", 10**8), ("spearman", 10**9)):
+        with pytest.raises(InvalidInput, match="would take hours"):
+            simulate_power(
+                test, n, 0.1, alpha=0.01, alternative="greater", seed=1, n_datasets=1_000
+            )

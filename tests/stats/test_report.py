@@ -170,7 +170,20 @@ def test_tests_without_a_result_count_in_the_correction():
     assert entry.e_value.log10_e == pytest.approx(CHOICE.e_value.log10_e - math.log10(5))
     assert entry.strength == verbal_strength(entry.e_value.log10_e)
     calibrated = full_report().entries[1]
-    assert calibrated.e_value.log10_e == calibrated_log10_e(calibrated.log10_p_corrected)
+    assert calibrated.e_value.log10_e == calibrated_log10_e(min(ORDER.log10_p + math.log10(5), 0.0))
+
+
+def test_where_p_and_e_value_disagree_the_report_says_so():
+    weak = CHOICE.about(log10_p=math.log10(0.03), e_value=EValue(log10_e=-0.3, method="bet"))
+    strong = CHOICE.about(log10_p=math.log10(0.2), e_value=EValue(log10_e=1.5, method="bet"))
+    pages = [
+        render_html(AuditReport.from_findings([("m", f, None)], **{**CONTEXT, "alpha": 0.05}))
+        for f in (weak, strong, CHOICE)
+    ]
+    assert "The two numbers disagree" in pages[0]
+    assert "lies in a band with a word" in pages[1]
+    assert not any("disagree" in page for page in pages[1:])
+    assert "band with a word" not in pages[2]
 
 
 def test_a_failed_assumption_takes_all_weight_from_the_number():

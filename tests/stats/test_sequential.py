@@ -272,6 +272,18 @@ def test_once_rejected_always_rejected():
     assert process.finding().rejects(0.01)
 
 
+def test_what_is_lost_after_the_level_was_reached_does_not_count():
+    """The e-value of the finding belongs to the stopping time fixed at the start."""
+    process = signs(alpha=0.01, fed=np.ones(20))
+    then = process.finding().e_value.log10_e
+    assert then >= 2
+    process.extend(-np.ones(500))
+    assert process.log10_e < 0
+    assert process.finding().e_value.log10_e == then
+    continued = SignEProcess.from_dict(process.to_dict())
+    assert continued.finding().e_value.log10_e == then
+
+
 def test_before_the_first_record():
     for process in (signs(), ranks()):
         assert (process.n, process.log10_e, process.log10_p) == (0, 0.0, 0.0)
@@ -485,7 +497,8 @@ def test_the_finding_says_what_was_found():
     process = signs(alpha=0.01, fed=d)
     finding = process.finding()
     assert finding.log10_p == process.log10_p == -finding.statistic.value
-    assert finding.e_value.log10_e == process.log10_e
+    assert finding.e_value.log10_e >= 2  # as it was when the level was reached
+    assert "at the level" in finding.e_value.method
     assert (finding.n, finding.unit, finding.seed) == (203, "pairs", None)
     assert finding.valid is Validity.FINITE_SAMPLE
     assert finding.effect.value == pytest.approx((np.count_nonzero(d > 0) + 1.5) / 203)
@@ -495,7 +508,7 @@ def test_the_finding_says_what_was_found():
         assert words in finding.method
     assert f"reached at record {process.n_at_rejection}" in finding.method
     assert Finding.from_dict(json.loads(json.dumps(finding.to_dict()))) == finding
-    assert len(finding.assumptions) == 5
+    assert len(finding.assumptions) == 6
 
 
 def test_the_rank_finding_says_what_was_found():
@@ -651,7 +664,7 @@ def test_malformed_scores_change_nothing(how, record, message):
         ({"alternative": 1}, r"alternative: expected one of"),
         ({"alpha": True}, r"alpha: expected a number"),
         ({"alpha": 2}, r"alpha: expected a number"),
-        ({"alpha": 0.9}, r"n_at_rejection and top_log10_e contradict each other"),
+        ({"alpha": 0.9}, r"contradict each other"),
         ({"n": -1}, r"'n'\]: expected an integer of at least 0, got -1"),
         ({"n": 3.0}, r"'n'\]: expected an integer"),
         ({"n": True}, r"'n'\]: expected an integer"),
@@ -663,8 +676,8 @@ def test_malformed_scores_change_nothing(how, record, message):
         ({"log_capitals": [9.0] * 21}, r"top_log10_e'\]: expected a finite number in \[3.9"),
         ({"top_log10_e": -0.1}, r"top_log10_e'\]: expected a finite number"),
         ({"top_log10_e": math.inf}, r"top_log10_e'\]: expected a finite number"),
-        ({"top_log10_e": 5.0}, r"n_at_rejection and top_log10_e contradict each other"),
-        ({"n_at_rejection": 2}, r"n_at_rejection and top_log10_e contradict each other"),
+        ({"top_log10_e": 5.0}, r"contradict each other"),
+        ({"n_at_rejection": 2}, r"contradict each other"),
         ({"n_at_rejection": 0}, r"n_at_rejection'\]: expected an integer of at least 1"),
         (
             {"n_at_rejection": 4},
