@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Alpha", "AsJson", "Device", "References", "Report", "Seed", "SuspectName", "TierName"]
+__all__ = [
+    "Alpha",
+    "AsJson",
+    "Device",
+    "Recipients",
+    "References",
+    "Report",
+    "Seed",
+    "SuspectName",
+    "TextColumn",
+    "TierName",
+]
 
 
 class TierName(StrEnum):
@@ -36,3 +47,12 @@ Report = Annotated[
 ]
 Alpha = Annotated[float, typer.Option(help="Threshold of the report's verdict, fixed in advance.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
+TextColumn = Annotated[str, typer.Option(help="Column (or key) that holds the text.")]
+Recipients = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--recipient",
+        help="Was it this recipient's copy? May be repeated; needs the owner's --key, and any copy's "
+        "manifest.",
+    ),
+]

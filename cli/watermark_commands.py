@@ -3,20 +3,22 @@
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ..errors import InvalidInput
-from .options import Alpha, AsJson, Device, References, Report, Seed, SuspectName, TierName
+from .detect_command import detect
+from .leak_command import leak
+from .options import AsJson, TextColumn, TierName
 from .output import print_json, print_rows, working
-
-if TYPE_CHECKING:
-    from ..watermark.evidence import Evidence
 
 app = typer.Typer(
     help="Mark a dataset before release, and find the mark in a model.", no_args_is_help=True
 )
+
+
+app.command("detect")(detect)
+app.command("leak")(leak)
 
 
 class ModeName(StrEnum):
@@ -36,7 +38,6 @@ class UnitName(StrEnum):
 
 
 KeyOption = Annotated[Path, typer.Option("--key", help="Key file made by 'bookplate key new'.")]
-TextColumn = Annotated[str, typer.Option(help="Column (or key) that holds the text.")]
 IdColumn = Annotated[str | None, typer.Option(help="Column (or key) of the dataset's own ids.")]
 
 
@@ -142,118 +143,3 @@ def restore(
         print_json({"rows": rows, "out": str(out)})
     else:
         print_rows([("rows restored and checked", f"{rows:,}"), ("wrote", str(out))])
-
-
-@app.command("detect")
-def detect(
-    manifest: Annotated[Path, typer.Argument(help="The private manifest.parquet.")],
-    suspect: SuspectName,
-    reference: References = None,
-    released: Annotated[
-        Path | None,
-        typer.Option(help="A released file; default: the ones in ../release/ of the manifest."),
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option("--key", help="Draw every choice anew and compare.")
-    ] = None,
-    held_out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Marked texts that nobody has seen, to compare with (mode leximark only)."
-        ),
-    ] = None,
-    recipient: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Was it this recipient's copy? May be repeated; needs the owner's --key, and any "
-            "copy's manifest."
-        ),
-    ] = None,
-    seed: Seed = 0,
-    report: Report = None,
-    alpha: Alpha = 0.01,
-    text_column: TextColumn = "text",
-    device: Device = "auto",
-    as_json: AsJson = False,
-) -> None:
-    """Test whether a model was trained on a marked release."""
-    from ..watermark.detect import detect as detect_mark
-    from ..watermark.detect import detect_recipients
-    from ..watermark.evidence import load_evidence
-    from ..watermark.keys import MarkingKey
-    from .reporting import conclude, reach, refuse_unfit
-
-    refuse_unfit(report, alpha, seed)
-    marking_key = None if key is None else MarkingKey.read(key)
-    if recipient and marking_key is None:
-        raise InvalidInput(
-            "--recipient needs --key, the owner's key that recipients' keys follow from"
-        )
-    evidence = load_evidence(manifest, released=released, key=marking_key, text_column=text_column)
-    if held_out is not None:
-        if recipient or reference:
-            raise InvalidInput(
-                "--held-out compares two sets of texts: no --recipient, no --reference"
-            )
-        _compare(evidence, held_out, suspect, report, alpha, text_column, device, as_json)
-        return
-    model, references = reach(suspect, reference or [], device)
-    with working(f"scoring {suspect}"):
-        if recipient and marking_key is not None:
-            named = detect_recipients(
-                evidence,
-                model,
-                key=marking_key,
-                recipients=recipient,
-                references=references,
-                seed=seed,
-            )
-        else:
-            named = [("", detect_mark(evidence, model, references=references, seed=seed))]
-    conclude(
-        suspect,
-        [finding for _, finding in named],
-        report,
-        alpha=alpha,
-        as_json=as_json,
-        labels=recipient or (),
-    )
-
-
-def _compare(
-    evidence: "Evidence",
-    held_out: Path,
-    suspect: str,
-    report: Path | None,
-    alpha: float,
-    text_column: str,
-    device: str,
-    as_json: bool,
-) -> None:
-    """Released against held-back texts, as LexiMark published it."""
-    from ..files import sha256_of_file
-    from ..stats import Input
-    from ..tables import read_table
-    from ..watermark.leximark import leximark_test, released_texts
-    from .reporting import conclude, reach
-
-    texts = read_table(held_out, text_column=text_column).texts
-    model, _ = reach(suspect, [], device)
-    with working(f"scoring {suspect}"):
-        result = leximark_test(
-            released_texts(evidence),
-            texts,
-            model,
-            inputs=(
-                *evidence.inputs,
-                Input(name=held_out.name, sha256=sha256_of_file(held_out)),
-            ),
-        )
-    conclude(
-        suspect,
-        [result.finding],
-        report,
-        alpha=alpha,
-        as_json=as_json,
-        also=(result.roc.auroc, *(point.tpr for point in result.roc.at_fpr)),
-    )

@@ -9,12 +9,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..errors import InvalidInput, VerificationError
+from ..errors import InvalidInput
 from ..provenance.suspect import Suspect, refuse_same_model
 from ..stats import Finding, choice_test, ghost_test
 from .evidence import Evidence
 from .keys import MarkingKey
 from .marking import Mode, Unit
+from .recipients import copies_of
 from .scoring import UnitScores, score_units, score_variants, variants_of
 
 __all__ = ["detect", "detect_recipients", "unit_test"]
@@ -92,23 +93,9 @@ def detect_recipients(
         VerificationError: If the key is not the owner's.
         InsufficientEvidence: If no slot can be scored.
     """
-    if not recipients:
-        raise InvalidInput("recipients: name at least one")
-    if len(set(recipients)) < len(recipients):
-        twice = next(name for name in recipients if list(recipients).count(name) > 1)
-        raise InvalidInput(f"recipient {twice!r} is named twice")
-    if evidence.manifest.recipient and key.commitment == evidence.manifest.key_commitment:
-        raise VerificationError(
-            "this is a recipient's own key, from which no other recipient's follows",
-            "give the owner's key",
-        )
-    evidence.manifest.check_key(key)
     scored = None
     findings = []
-    for name in recipients:
-        copy = replace(
-            evidence, manifest=evidence.manifest.redrawn(key.for_recipient(name), recipient=name)
-        )
+    for name, copy in copies_of(evidence, key, recipients):
         if scored is None or evidence.manifest.marking.unit is Unit.RECORD:
             scored = _Scored.of(copy, suspect, references)
         finding = scored.finding(copy, seed)

@@ -4,7 +4,7 @@ A suspect answers two questions, always in nats: how likely is each token of a t
 is each of several words at a place in a text. Importing this package does not import torch.
 """
 
-from .base import ChoiceSlot, Suspect, refuse_same_model
+from .base import ChoiceSlot, Completer, Suspect, refuse_same_model
 from .opening import open_suspect
 
-__all__ = ["ChoiceSlot", "Suspect", "open_suspect", "refuse_same_model"]
+__all__ = ["ChoiceSlot", "Completer", "Suspect", "open_suspect", "refuse_same_model"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ...errors import InvalidInput
 from ...stats import Input
 
-__all__ = ["ChoiceSlot", "Suspect", "refuse_same_model"]
+__all__ = ["ChoiceSlot", "Completer", "Suspect", "refuse_same_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,32 @@ class Suspect(Protocol):
         Returns:
             Per text and place the log-probabilities of the choices, shape (n_choices,), comparable
             with each other; NaN where nothing precedes the place that a model could start from.
+        """
+
+
+@runtime_checkable
+class Completer(Protocol):
+    """A model that continues texts, and need not tell how likely anything is.
+
+    Attributes:
+        identity: Name and digest of what exactly is examined.
+    """
+
+    identity: Input
+
+    def complete(
+        self, prompts: Sequence[str], *, n_samples: int, max_new_tokens: int, seed: int
+    ) -> list[list[str]]:
+        """Continue texts, drawing at temperature 1 from the whole vocabulary if the model allows it.
+
+        Args:
+            prompts: The texts.
+            n_samples: Continuations per text.
+            max_new_tokens: Length of each, in tokens.
+            seed: Seed of the draws.
+
+        Returns:
+            Per text its continuations.
         """
 
 

@@ -25,6 +25,7 @@ from ...stats import Input
 from .alignment import AlignedSlot, align_slots
 from .base import ChoiceSlot
 from .folders import folder_digest, refuse_unsafe, weights_digest
+from .generation import continuations
 
 __all__ = ["TransformersSuspect"]
 
@@ -211,6 +212,38 @@ class TransformersSuspect:
             for (text, branch), score in self._branch_scores(group):
                 scores[text][branch.slot][branch.choice] = score
         return scores
+
+    def complete(
+        self, prompts: Sequence[str], *, n_samples: int, max_new_tokens: int, seed: int
+    ) -> list[list[str]]:
+        """See `Completer.complete`. Of a long prompt the end is used.
+
+        Raises:
+            InvalidInput: If the tokenizer has no token to start from and a prompt is empty.
+        """
+        room = self.context - max_new_tokens
+        if n_samples < 1 or max_new_tokens < 1 or room < 1:
+            raise InvalidInput(
+                f"expected at least 1 sample of 1 to {self.context - 1} tokens, got {n_samples} of "
+                f"{max_new_tokens}"
+            )
+        rows = [self._token_ids(prompt)[-room:] for prompt in prompts]
+        if not all(rows):
+            raise InvalidInput(
+                "an empty prompt gives this model nothing to start from", "leave it out"
+            )
+        drawn = continuations(
+            self._model,
+            rows,
+            n_samples=n_samples,
+            max_new_tokens=max_new_tokens,
+            seed=seed,
+            device=self._device,
+        )
+        return [
+            [self._tokenizer.decode(ids, skip_special_tokens=True) for ids in samples]
+            for samples in drawn
+        ]
 
     def _branch_scores(
         self, rows: Sequence[_PackedRow]

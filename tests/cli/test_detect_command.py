@@ -103,6 +103,25 @@ def test_the_published_mode_compares_with_texts_held_back(run, folder, english):
     refused(run(*detect, "--held-out", "out/release/data.parquet"), "are among the released")
 
 
+def test_other_ways_to_ask(run, marked):
+    detect = ["watermark", "detect", MANIFEST, "--suspect", "model"]
+    code, out, err = run(*detect, "--method", "completion", "--samples", "2")
+    assert (code, err) == (0, "")
+    assert r"answers are one of the choices of their place" in out
+    code, out, err = run(*detect, "--method", "sequential", "--budget", "150", "--json")
+    assert (code, err) == (0, "")
+    finding = json.loads(out)
+    assert finding["name"] == "sequential watermark test"
+    assert "scores were asked for; the level was not reached" in finding["warnings"][-1]
+    for options, message in (
+        (["--method", "completion", "--reference", "model"], "answers have no scores"),
+        (["--method", "sequential", "--held-out", "data.parquet"], "do not go with --method"),
+        (["--method", "sequential", "--budget", "0"], "budget: expected a positive number"),
+        (["--method", "completion", "--samples", "0"], "at least 1 sample"),
+    ):
+        refused(run(*detect, *options), message)
+
+
 def refused(outcome, message):
     code, out, err = outcome
     assert (code, out) == (2, "")

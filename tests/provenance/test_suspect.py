@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from bookplate.provenance.suspect import ChoiceSlot, local, open_suspect
 from bookplate.provenance.suspect.alignment import align_slots
 from bookplate.provenance.suspect.local import TransformersSuspect
 from bookplate.stats import Input
+from scipy.stats import binom
 from transformers import (
     AutoModelForCausalLM,
     BertConfig,
@@ -389,3 +391,37 @@ def test_token_ids_beyond_the_vocabulary_are_refused(folder):
 @pytest.mark.parametrize("name", ["https://example.org/v1#model", "scores.parquet"])
 def test_ways_of_reaching_a_model_that_do_not_exist_yet_are_named(name):
     assert "by their weights only" in refused(name)
+
+
+# ---- continuations --------------------------------------------------------------------------------
+
+
+def test_continuations_follow_the_models_distribution(tiny_model):
+    """Of the first token, also where a longer prompt in the batch pads the shorter one."""
+    suspect = open_suspect(str(tiny_model), device="cpu")
+    prompts = ["Return the", "Compute the inverse of a matrix, if there is one, or raise an error."]
+    n = 2_000
+    drawn = suspect.complete(prompts, n_samples=n, max_new_tokens=1, seed=4)
+    assert [len(samples) for samples in drawn] == [n, n]
+    for prompt, samples in zip(prompts, drawn, strict=True):
+        ids = suspect._token_ids(prompt)
+        with torch.inference_mode():
+            p = suspect._model(torch.tensor([ids])).logits[0, -1].softmax(-1).numpy()
+        seen = Counter(samples)
+        for token in np.argsort(p)[-5:]:
+            word = suspect._tokenizer.decode([token])
+            same = [i for i in range(p.size) if suspect._tokenizer.decode([i]) == word]
+            share = float(p[same].sum())
+            low, high = binom.ppf([5e-7, 1 - 5e-7], n, share)
+            assert low <= seen[word] <= high
+
+
+def test_continuations_repeat_with_their_seed(tiny_model):
+    suspect = open_suspect(str(tiny_model), device="cpu")
+    prompts = ["Return the", "An array of", "x " * 400]  # the last is longer than the context
+    one, two = (suspect.complete(prompts, n_samples=2, max_new_tokens=6, seed=9) for _ in range(2))
+    assert one == two != suspect.complete(prompts, n_samples=2, max_new_tokens=6, seed=10)
+    with pytest.raises(InvalidInput, match="at least 1 sample"):
+        suspect.complete(prompts, n_samples=0, max_new_tokens=6, seed=1)
+    with pytest.raises(InvalidInput, match="at least 1 sample"):
+        suspect.complete(prompts, n_samples=1, max_new_tokens=128, seed=1)
