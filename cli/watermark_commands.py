@@ -11,6 +11,7 @@ from .detect_command import detect
 from .leak_command import leak
 from .options import AsJson, TextColumn, TierName
 from .output import print_json, print_rows, working
+from .quality_command import quality
 
 app = typer.Typer(
     help="Mark a dataset before release, and find the mark in a model.", no_args_is_help=True
@@ -19,6 +20,7 @@ app = typer.Typer(
 
 app.command("detect")(detect)
 app.command("leak")(leak)
+app.command("quality")(quality)
 
 
 class ModeName(StrEnum):

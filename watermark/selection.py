@@ -2,17 +2,33 @@
 
 Nothing here depends on the key. Code, markup, addresses, numbers, names and back-ticked text are
 left alone; a word counts only if it stands between white space and ordinary punctuation.
+
+`find_slots` is the whole way with a substitution table. Other sources of substitutes
+(`candidates`) take its parts: `find_places` and `rarest_within`.
 """
 
 import bisect
+import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
+from ..errors import InvalidInput
 from .lexicon import Lexicon
 from .lexicon.articles import starts_with_vowel_sound
 
-__all__ = ["Slot", "find_slots", "to_the_rarest"]
+__all__ = [
+    "Budget",
+    "Place",
+    "Slot",
+    "all_slots",
+    "find_places",
+    "find_slots",
+    "rarest_within",
+    "sentence_ends",
+    "to_the_rarest",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +49,68 @@ class Slot:
     choices: tuple[str, ...]
     surprisals: tuple[float, ...]
 
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A word of running prose that could be replaced, if anything else may stand there.
+
+    Attributes:
+        start: First character (code points).
+        end: End, exclusive.
+        word: The word in lower case.
+        is_title: Whether it has a capital, because it opens a sentence.
+        follows_article: Whether "a" or "an" stands before it, or cannot be ruled out.
+    """
+
+    start: int
+    end: int
+    word: str
+    is_title: bool
+    follows_article: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How many words may be replaced; of several limits the smallest counts.
+
+    Attributes:
+        per_sentence: Most words per sentence (LexiMark's K), or None.
+        share: Most words per sentence as a part of its words, rounded up, or None.
+        most_per_record: Most words per text, or None.
+    """
+
+    per_sentence: int | None = 5
+    share: float | None = None
+    most_per_record: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, limit in (
+            ("per sentence", self.per_sentence),
+            ("per record", self.most_per_record),
+        ):
+            if limit is not None and limit < 1:
+                raise InvalidInput(f"expected at least 1 word {name}, got {limit}")
+        if self.share is not None and not 0 < self.share <= 1:
+            raise InvalidInput(
+                f"expected a share of words above 0 and at most 1, got {self.share}",
+                "0.1 is one word in ten",
+            )
+
+    def limit(self, sentence: str) -> int | None:
+        """Most words of this sentence, or None for all."""
+        if self.share is None:
+            return self.per_sentence
+        n_words = sum(any(map(str.isalpha, piece)) for piece in sentence.split())
+        by_share = math.ceil(self.share * n_words - 1e-9)  # 0.1 * 30 is a little above 3
+        return by_share if self.per_sentence is None else min(by_share, self.per_sentence)
+
+
+class _Placed(Protocol):
+    @property
+    def start(self) -> int: ...
+
+
+_PlacedT = TypeVar("_PlacedT", bound=_Placed)
 
 _OPENERS = r"(\[\"'“‘"
 _CLOSERS = r")\]\"'”’"
@@ -63,7 +141,7 @@ _LINE = re.compile(r"([ \t]*)[^\n]*(?:\n|\Z)")
 
 
 def find_slots(text: str, lexicon: Lexicon, *, per_sentence: int) -> list[Slot]:
-    """The words of a text that may be replaced.
+    """The words of a text that may be replaced by words of a substitution table.
 
     Args:
         text: Any text.
@@ -74,19 +152,91 @@ def find_slots(text: str, lexicon: Lexicon, *, per_sentence: int) -> list[Slot]:
     Returns:
         Slots in the order of the text.
     """
-    text = text.replace("\r\n", " \n").replace("\r", "\n")  # one kind of line end, same positions
-    candidates = list(_candidates(text, lexicon))
-    if not candidates:
+    return rarest_within(
+        Budget(per_sentence=per_sentence),
+        text,
+        all_slots(text, lexicon),
+        lambda slot: slot.surprisals[0],
+    )
+
+
+def all_slots(text: str, lexicon: Lexicon) -> list[Slot]:
+    """Every word that a substitution table could replace, however many a sentence has."""
+    slots = []
+    for place in find_places(text, lexicon.choices):
+        choices = lexicon.choices(place.word)
+        if place.follows_article and not _one_article(choices):
+            continue
+        shown = tuple(c.capitalize() for c in choices) if place.is_title else choices
+        surprisals = tuple(map(lexicon.surprisal, choices))
+        slots.append(Slot(place.start, place.end, place.word, shown, surprisals))
+    return slots
+
+
+def find_places(text: str, is_wanted: Callable[[str], object]) -> Iterator[Place]:
+    """The words of running prose that a source may have substitutes for.
+
+    Args:
+        text: Any text.
+        is_wanted: Whether a lower-case word is of interest; asked first, as most words are not.
+
+    Yields:
+        Places in the order of the text.
+    """
+    text = _one_line_end(text)
+    protected: list[tuple[int, int]] | None = None
+    for match in _WORD.finditer(text):
+        original = match.group(1)
+        word = original.lower()
+        if not is_wanted(word):
+            continue
+        start, end = match.span(1)
+        is_title = original != word
+        if is_title and not (_is_title(original) and _opens_sentence(text, match.start())):
+            continue
+        protected = _protected_spans(text) if protected is None else protected
+        if not _inside(protected, start):
+            yield Place(start, end, word, is_title, _follows_article(text, start))
+
+
+def rarest_within(
+    budget: Budget, text: str, found: Sequence[_PlacedT], bits: Callable[[_PlacedT], float]
+) -> list[_PlacedT]:
+    """What a budget leaves of the slots or places of a text: the most surprising words.
+
+    Source: German et al. (2025), arXiv 2506.14474, for the K most surprising words of a sentence.
+
+    Args:
+        budget: How many may stay.
+        text: The original text.
+        found: Slots or places of the text, in its order.
+        bits: The surprisal of one of them.
+
+    Returns:
+        Those of highest surprisal, the earlier one where two are alike, in the order of the text.
+        The record's limit is applied to what the limits of the sentences left.
+    """
+    if not found:
         return []
-    ends = _sentence_ends(text)
-    by_sentence: dict[int, list[Slot]] = {}
-    for slot in candidates:
-        by_sentence.setdefault(bisect.bisect_right(ends, slot.start), []).append(slot)
-    kept: list[Slot] = []
-    for slots in by_sentence.values():
-        rarest = sorted(slots, key=lambda slot: (-slot.surprisals[0], slot.start))[:per_sentence]
-        kept += sorted(rarest, key=lambda slot: slot.start)
-    return kept
+    ends = sentence_ends(text)
+    by_sentence: dict[int, list[_PlacedT]] = {}
+    for one in found:
+        by_sentence.setdefault(bisect.bisect_right(ends, one.start), []).append(one)
+    kept: list[_PlacedT] = []
+    for index, ones in by_sentence.items():
+        begin = ends[index - 1] if index else 0
+        limit = budget.limit(text[begin : ends[index] if index < len(ends) else None])
+        kept += _rarest(ones, limit, bits)
+    return _rarest(kept, budget.most_per_record, bits)
+
+
+def _rarest(
+    ones: list[_PlacedT], limit: int | None, bits: Callable[[_PlacedT], float]
+) -> list[_PlacedT]:
+    if limit is None or len(ones) <= limit:
+        return ones
+    rarest = sorted(ones, key=lambda one: (-bits(one), one.start))[:limit]
+    return sorted(rarest, key=lambda one: one.start)
 
 
 def to_the_rarest(slots: Iterable[Slot]) -> list[Slot]:
@@ -106,24 +256,9 @@ def to_the_rarest(slots: Iterable[Slot]) -> list[Slot]:
     ]
 
 
-def _candidates(text: str, lexicon: Lexicon) -> Iterator[Slot]:
-    protected: list[tuple[int, int]] | None = None
-    for match in _WORD.finditer(text):
-        original = match.group(1)
-        word = original.lower()
-        choices = lexicon.choices(word)
-        if not choices:
-            continue
-        start, end = match.span(1)
-        if original != word and not (_is_title(original) and _opens_sentence(text, match.start())):
-            continue
-        if _follows_article(text, start) and not _one_article(choices):
-            continue
-        protected = _protected_spans(text) if protected is None else protected
-        if _inside(protected, start):
-            continue
-        shown = choices if original == word else tuple(c.capitalize() for c in choices)
-        yield Slot(start, end, word, shown, tuple(map(lexicon.surprisal, choices)))
+def _one_line_end(text: str) -> str:
+    """The text with line feeds only; every other character keeps its position."""
+    return text.replace("\r\n", " \n").replace("\r", "\n")
 
 
 _ARTICLE_BEFORE = re.compile(rf"(?<!\w)an?[\s{_OPENERS}]+$", re.IGNORECASE)
@@ -158,8 +293,9 @@ def _opens_sentence(text: str, position: int) -> bool:
     return closed.endswith((".", "!", "?")) and not _ABBREVIATION.search(closed[:-1][-12:])
 
 
-def _sentence_ends(text: str) -> list[int]:
+def sentence_ends(text: str) -> list[int]:
     """Positions behind each sentence, ascending."""
+    text = _one_line_end(text)
     return [
         stop.end()
         for stop in _STOP.finditer(text)
@@ -167,6 +303,9 @@ def _sentence_ends(text: str) -> list[int]:
         or not text[stop.start() - 1 : stop.start()].isalpha()
         or not _ABBREVIATION.search(text[max(stop.start() - 12, 0) : stop.start()])
     ]
+
+
+_sentence_ends = sentence_ends  # the name that attacks/sentences.py still knows
 
 
 def _protected_spans(text: str) -> list[tuple[int, int]]:

@@ -105,9 +105,10 @@ def test_the_published_mode_compares_with_texts_held_back(run, folder, english):
 
 def test_other_ways_to_ask(run, marked):
     detect = ["watermark", "detect", MANIFEST, "--suspect", "model"]
-    code, out, err = run(*detect, "--method", "completion", "--samples", "2")
-    assert (code, err) == (0, "")
-    assert r"answers are one of the choices of their place" in out
+    # This model has seen a minute of English: none of its answers is a word of the table.
+    refused(
+        run(*detect, "--method", "completion", "--samples", "1"), "answers is one of the choices"
+    )
     code, out, err = run(*detect, "--method", "sequential", "--budget", "150", "--json")
     assert (code, err) == (0, "")
     finding = json.loads(out)
@@ -120,6 +121,21 @@ def test_other_ways_to_ask(run, marked):
         (["--method", "completion", "--samples", "0"], "at least 1 sample"),
     ):
         refused(run(*detect, *options), message)
+
+
+def test_the_quality_of_a_release_is_shown(run, marked, folder):
+    code, out, err = run("watermark", "quality", MANIFEST, "--model", "model", "--report", "q")
+    assert (code, err) == (0, "")
+    assert re.search(r"^words changed +\d+ of [\d,]+ \(\d\.\d\d%\)", out, re.MULTILINE)
+    assert "perplexity" in out
+    measured = json.loads((folder / "q" / "quality.json").read_text())
+    assert measured["perplexity"]["model"]["name"] == "model"
+    assert "<h1>" in (folder / "q" / "quality.html").read_text()
+    code, out, err = run("watermark", "quality", MANIFEST, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["perplexity"] is None
+    refused(run("watermark", "quality", MANIFEST, "--report", "q"), "q: already exists")
+    refused(run("watermark", "quality", MANIFEST, "--effect", "0"), "a positive effect")
 
 
 def refused(outcome, message):
