@@ -143,7 +143,7 @@ def completion_test(
     return finding.about(
         name="completion test",
         question=f"Does {suspect.identity.name} continue the original texts with the released words?",
-        unit="units with an answer",
+        unit=f"{evidence.manifest.marking.unit.plural} with an answer",
         assumptions=(
             "The key that drew the choices was secret, and text that carries its choices could reach the "
             "suspect from the release only.",

@@ -23,12 +23,6 @@ __all__ = ["detect", "detect_recipients", "unit_test"]
 # Levels of a reference's own test: refused as having seen the release, or only pointed out.
 _SPOILT_REFERENCE, _DOUBTFUL_REFERENCE = 1e-4, 1e-2
 _SLOT_NOISE = 2.0  # variance between slots of a type, relative to that between models
-_UNIT_WORDS = {
-    Unit.TYPE: "word types",
-    Unit.SHARD: "word types within a shard",
-    Unit.SLOT: "slots",
-    Unit.RECORD: "records",
-}
 _KEY_ASSUMPTION = (
     "The key that drew the choices was secret, and text that carries its choices could reach the suspect "
     "from the release only."
@@ -164,7 +158,7 @@ class _Scored:
         return finding.about(
             name="keyed watermark",
             question=f"Was {self._suspect.identity.name} trained on the marked release?",
-            unit=_UNIT_WORDS[evidence.manifest.marking.unit],
+            unit=evidence.manifest.marking.unit.plural,
             assumptions=(
                 _KEY_ASSUMPTION,
                 *(

@@ -41,12 +41,6 @@ _MANY_UNITS = 20_000  # from here on fewer draws; far out in the tail a bound ta
 _LEAST_P = 1e-3  # a test that cannot get below this p-value says little
 _Z95 = 1.959963984540054
 
-_UNIT_NAMES = {
-    Unit.TYPE: "word types",
-    Unit.SHARD: "word types within shards",
-    Unit.SLOT: "slots",
-    Unit.RECORD: "slots",
-}
 _ASSUMPTIONS = (
     "The key that drew the choices was secret, and text that carries its choices could reach the makers "
     "of these texts from the release only.",
@@ -208,11 +202,13 @@ def leak_test(
     units = _units(evidence, records, found)
     values, portion = _scores(units)
     n_units = units.chosen.size
-    unit = _UNIT_NAMES[evidence.manifest.marking.unit]
+    # By record, too, each slot was drawn on its own.
+    unit = evidence.manifest.marking.unit
+    unit = Unit.SLOT if unit is Unit.RECORD else unit
     draws = 99_999 if n_units < _MANY_UNITS else 9_999
     finding = choice_test(
         values, units.chosen, seed=seed, n_resamples=draws if n_resamples is None else n_resamples
-    ).about(unit=unit)
+    ).about(unit=unit.plural)
     coverage = tuple(_coverage(records, found))
     shown = sum(c.n_shown for c in coverage)
     released, expected = (

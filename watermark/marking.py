@@ -29,6 +29,13 @@ class Unit(StrEnum):
     SLOT = "slot"  # every slot of every record
     RECORD = "record"  # every slot of every record, with ghosts to compare whole records
 
+    @property
+    def plural(self) -> str:
+        """What findings count, where the unit is the one of the draws."""
+        return {"type": "word types", "shard": "word types within a shard"}.get(
+            self.value, f"{self.value}s"
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marking:

@@ -105,7 +105,7 @@ def detect_sequentially(
         finding=finding.about(
             name="sequential watermark test",
             question=f"Was {suspect.identity.name} trained on the marked release?",
-            unit="records" if by_record else "units",
+            unit=evidence.manifest.marking.unit.plural,
             assumptions=(
                 "The key that drew the choices was secret, and text that carries its choices could "
                 "reach the suspect from the release only.",
