@@ -24,6 +24,7 @@ __all__ = [
 
 _SMALLEST_FLOAT = sys.float_info.min  # p_value stays there; p_text and log10_p go on below it
 _LARGEST = sys.float_info.max
+_MOST_UNITS = 2**63 - 1
 LOG10_E = math.log10(math.e)
 
 
@@ -229,9 +230,9 @@ class Finding:
             raise InvalidInput(
                 f"Finding.log10_p: expected a number in (-inf, 0], got {self.log10_p}"
             )
-        if not _is_whole(self.n) or self.n < 1:
+        if not _is_whole(self.n) or not 1 <= self.n <= _MOST_UNITS:
             raise InvalidInput(
-                f"Finding.n: expected at least one exchangeable unit, got {self.n!r}"
+                f"Finding.n: expected at least one exchangeable unit, got {self.n!r:.80}"
             )
         if self.seed is not None and not _is_whole(self.seed):
             raise InvalidInput(f"Finding.seed: expected an integer or None, got {self.seed!r}")

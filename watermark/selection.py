@@ -305,9 +305,6 @@ def sentence_ends(text: str) -> list[int]:
     ]
 
 
-_sentence_ends = sentence_ends  # the name that attacks/sentences.py still knows
-
-
 def _protected_spans(text: str) -> list[tuple[int, int]]:
     """Merged spans of code and markup, ascending."""
     spans = [match.span() for match in _PROTECTED.finditer(text)]

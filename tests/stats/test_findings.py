@@ -146,6 +146,7 @@ def test_a_missing_field_is_refused(name):
         ({"e_value": 5.0}, "not a finding"),
         ({"log10_p": -(10**401)}, "log10_p"),
         ({"p_value": 10**401}, "not a finding"),
+        ({"n": 10**401}, r"Finding\.n"),
         ({"figure": {"kind": "pie"}}, "pie"),
         ({"figure": {**dataclasses.asdict(TREND)}}, "kind"),
         ({"figure": {"kind": "trend", **dataclasses.asdict(HISTOGRAM)}}, "unexpected keyword"),

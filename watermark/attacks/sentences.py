@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ...errors import InvalidInput
 from ...tables import Edit, apply_edits
-from ..selection import _sentence_ends
+from ..selection import sentence_ends
 from .attack import TextAttack, random_for
 
 __all__ = ["DropSentences", "ShuffleSentences", "sentence_spans"]
@@ -17,7 +17,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     """
     flat = text.replace("\r\n", " \n").replace("\r", "\n")
     spans, position = [], 0
-    for end in [*_sentence_ends(flat), len(flat)]:
+    for end in [*sentence_ends(flat), len(flat)]:
         piece = flat[position:end]
         start = position + len(piece) - len(piece.lstrip())
         if start < end:

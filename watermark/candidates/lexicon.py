@@ -1,0 +1,65 @@
+"""Candidates from the substitution table alone: no model, the same choices wherever a word stands."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+
+from ...stats import Input
+from ..lexicon import Lexicon
+from ..selection import Budget, Slot, all_slots, rarest_within
+from .base import SourceIdentity
+from .rules import Rules
+
+__all__ = ["LexiconSource"]
+
+
+class LexiconSource:
+    """The default source. A word has one set of choices, so its unit may be the word type.
+
+    Its slots are those of `find_slots`, as long as no words are protected.
+
+    Args:
+        lexicon: The substitution table; default: the shipped one, strict tier.
+        protect: Words that must stay as they are, in all their forms.
+        budget: How many words may be replaced; default: 5 per sentence.
+    """
+
+    def __init__(
+        self,
+        lexicon: Lexicon | None = None,
+        *,
+        protect: Iterable[str] = (),
+        budget: Budget | None = None,
+    ) -> None:
+        self._lexicon = Lexicon.shipped() if lexicon is None else lexicon
+        self._rules = Rules(protect)
+        self._budget = Budget() if budget is None else budget
+
+    @property
+    def identity(self) -> SourceIdentity:
+        """See `CandidateSource.identity`."""
+        settings = {"tier": self._lexicon.tier.value, **asdict(self._budget)}
+        return SourceIdentity(
+            name="lexicon",
+            settings={**settings, **self._rules.settings},
+            inputs=(Input(name="substitution table", sha256=self._lexicon.sha256),),
+        )
+
+    def slots(self, texts: Sequence[str]) -> list[list[Slot]]:
+        """See `CandidateSource.slots`."""
+        return [self._slots_of(text) for text in texts]
+
+    def _slots_of(self, text: str) -> list[Slot]:
+        slots = all_slots(text, self._lexicon)
+        if self._rules.protect:
+            slots = [s for slot in slots for s in self._unprotected(slot)]
+        return rarest_within(self._budget, text, slots, lambda slot: slot.surprisals[0])
+
+    def _unprotected(self, slot: Slot) -> list[Slot]:
+        """The slot without its protected choices, or nothing if it is then no slot."""
+        if self._rules.protects(slot.word):
+            return []
+        kept = [i for i, c in enumerate(slot.choices) if not self._rules.protects(c.lower())]
+        if len(kept) < 2:
+            return []
+        choices = tuple(slot.choices[i] for i in kept)
+        return [replace(slot, choices=choices, surprisals=tuple(slot.surprisals[i] for i in kept))]

@@ -1,0 +1,124 @@
+"""Opens a candidate source by its name; models are loaded only for the sources that have one."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+
+from ...errors import InvalidInput
+from ..lexicon import Lexicon, Tier
+from ..lexicon.lexicon import SHIPPED_TABLE
+from ..selection import Budget
+from .base import CandidateSource
+from .lexicon import LexiconSource
+
+__all__ = ["SourceName", "open_source"]
+
+
+class SourceName(StrEnum):
+    """Who says what may stand for a word."""
+
+    LEXICON = "lexicon"  # the substitution table, wherever the word stands
+    SBERT = "sbert"  # the table, where the sentence stays alike
+    BERT = "bert"  # the table, where the word's vector stays alike
+    MLM = "mlm"  # a masked language model (LexiMark's "concatenation")
+    LLM = "llm"  # a chat model behind an OpenAI-compatible endpoint
+
+
+_NEEDS = {
+    SourceName.LEXICON: frozenset({"table", "tier"}),
+    SourceName.SBERT: frozenset({"table", "tier", "model", "least_cosine", "device"}),
+    SourceName.BERT: frozenset({"table", "tier", "model", "least_cosine", "device"}),
+    SourceName.MLM: frozenset({"model", "least_cosine", "device"}),
+    SourceName.LLM: frozenset({"model", "url", "token_variable"}),
+}
+
+
+def open_source(
+    name: SourceName | str,
+    *,
+    table: Path | None = None,
+    tier: Tier | None = None,
+    model: str | None = None,
+    least_cosine: float | None = None,
+    device: str | None = None,
+    url: str | None = None,
+    token_variable: str | None = None,
+    protect: Iterable[str] = (),
+    budget: Budget | None = None,
+) -> CandidateSource:
+    """Open a candidate source.
+
+    Args:
+        name: Which one.
+        table: A substitution table, for `lexicon`, `sbert` and `bert`; default: the shipped one.
+        tier: Of the table, for `lexicon` (default: strict), `sbert` and `bert` (default: broad).
+        model: Folder or hub id of the model, or its name at the endpoint; all but `lexicon`.
+        least_cosine: Least cosine of what `sbert`, `bert` and `mlm` admit; default: 0.8.
+        device: Torch device of the model; default: cpu.
+        url: Address of the chat endpoint, for `llm`.
+        token_variable: Environment variable that holds its API token, or None.
+        protect: Words that must stay as they are, in all their forms.
+        budget: How many words may be replaced; default: 5 per sentence.
+
+    Returns:
+        The source, its model loaded.
+
+    Raises:
+        InvalidInput: If the name is unknown, an argument is missing or would be ignored, or the
+            model cannot be loaded.
+    """
+    try:
+        kind = SourceName(name)
+    except ValueError:
+        raise InvalidInput(
+            f"unknown candidate source {name!r}", f"expected one of {', '.join(SourceName)}"
+        ) from None
+    given = {
+        "table": table,
+        "tier": tier,
+        "model": model,
+        "least_cosine": least_cosine,
+        "device": device,
+        "url": url,
+        "token_variable": token_variable,
+    }
+    ignored = [key for key, value in given.items() if value is not None and key not in _NEEDS[kind]]
+    if ignored:
+        raise InvalidInput(f"the candidate source '{kind}' takes no {ignored[0]}")
+    if kind is SourceName.LEXICON:
+        lexicon = Lexicon.read(table or SHIPPED_TABLE, Tier.STRICT if tier is None else tier)
+        return LexiconSource(lexicon, protect=protect, budget=budget)
+    if model is None:
+        raise InvalidInput(
+            f"the candidate source '{kind}' needs a model", "give a folder, a hub id, or its name"
+        )
+    if kind is SourceName.LLM:
+        from .llm import LlmSource
+
+        if url is None:
+            raise InvalidInput(
+                "the candidate source 'llm' needs the address of an endpoint",
+                "one such as https://api.example.org/v1",
+            )
+        return LlmSource(url, model, token_variable=token_variable, protect=protect, budget=budget)
+    least = 0.8 if least_cosine is None else least_cosine
+    place = "cpu" if device is None else device
+    if kind is SourceName.MLM:
+        from .mlm import MlmSource
+
+        return MlmSource.open(
+            model, device=place, least_cosine=least, protect=protect, budget=budget
+        )
+    from .bert import BertSource
+    from .encoders import Encoder
+    from .sbert import SbertSource
+    from .thesaurus import Thesaurus
+
+    table_based = SbertSource if kind is SourceName.SBERT else BertSource
+    return table_based(
+        Encoder.open(model, device=place),
+        least_cosine=least,
+        thesaurus=Thesaurus(table or SHIPPED_TABLE, Tier.BROAD if tier is None else tier),
+        protect=protect,
+        budget=budget,
+    )

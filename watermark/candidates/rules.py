@@ -1,0 +1,181 @@
+"""The filters that every candidate must pass, whichever source it came from.
+
+A sentence model gives opposites and words of another inflection a high cosine, and a language model
+proposes them readily, so a threshold cannot replace these rules.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from lemminflect import getAllInflections, getAllLemmas
+from wordfreq import word_frequency, zipf_frequency
+
+from ...errors import InvalidInput
+from ..lexicon.articles import starts_with_vowel_sound
+from ..lexicon.reviewed import REFUSED, REFUSED_SUBSTITUTES
+from ..lexicon.variants import same_word
+from ..lexicon.vocabulary import BANNED, FUNCTION_WORDS, NAMES, TECHNICAL, ZERO_PLURALS
+from ..selection import Place
+from .opposites import Opposites
+
+__all__ = ["Rules"]
+
+_PLAIN = re.compile(r"(?=.*[aeiouy])[a-z]{3,}")
+_FIXED = FUNCTION_WORDS | NAMES | TECHNICAL
+_UNWANTED = FUNCTION_WORDS | NAMES | BANNED | REFUSED_SUBSTITUTES
+_OPEN_CLASSES = ("NOUN", "VERB", "ADJ", "ADV")
+_MIN_ZIPF = 1.5  # of a substitute, as in `lexicon.build`: 3 per hundred million words
+_MAX_BITS = 7.0  # between the surprisals of word and substitute, as there
+_remembered = lru_cache(maxsize=1 << 18)  # more words than English has; a hostile text has no end
+
+
+class Rules:
+    """What may change into what, by the words alone.
+
+    A substitute must be an ordinary word of English with the inflection of the word it replaces.
+    It must not be its opposite, its variant in spelling or derivation, a stop-word, a name, an
+    insult, or a pair that a reader refused for the table.
+
+    Attributes:
+        protect: Words in lower case that neither change nor come in, nor do their inflected forms.
+    """
+
+    def __init__(self, protect: Iterable[str] = ()) -> None:
+        self.protect = frozenset(map(str.lower, protect))
+        for word in self.protect:
+            if not word.isalpha():
+                raise InvalidInput(
+                    f"expected single words to protect, got {word!r}", "give each word on its own"
+                )
+        self._protected_lemmas = frozenset(
+            lemma for word in self.protect for lemma in (word, *_lemmas(word))
+        )
+
+    @property
+    def settings(self) -> Mapping[str, str | int]:
+        """What a release records: how many words are protected, and their digest."""
+        listed = "\n".join(sorted(self.protect)).encode()
+        return {
+            "protected": len(self.protect),
+            "protect_sha256": hashlib.sha256(listed).hexdigest(),
+        }
+
+    def may_change(self, word: str) -> bool:
+        """Whether a lower-case word may be replaced at all."""
+        return _is_open(word) and not self.protects(word)
+
+    def protects(self, word: str) -> bool:
+        """Whether a word, or a form of the same lemma, is among the protected words."""
+        return bool(self._protected_lemmas) and not self._protected_lemmas.isdisjoint((
+            word,
+            *_lemmas(word),
+        ))
+
+    def choose(
+        self, place: Place, words: Iterable[str], *, from_table: bool = False
+    ) -> tuple[str, ...]:
+        """The words that may stand at a place.
+
+        Args:
+            place: Where; after "a" or "an" only words of the same article fit.
+            words: Substitutes in lower case.
+            from_table: Whether they stand in the substitution table for the place's word. Its pairs
+                met the rules for words and inflection when it was built, also where a word is
+                missing from the smaller dictionary at hand here.
+
+        Returns:
+            Those that pass, from a to z.
+        """
+        fits = _may_meet if from_table else _fits
+        fitting = [w for w in set(words) if fits(place.word, w) and not self.protects(w)]
+        if place.follows_article:
+            sound = starts_with_vowel_sound(place.word)
+            fitting = [
+                w for w in fitting if sound is not None and starts_with_vowel_sound(w) is sound
+            ]
+        return tuple(sorted(fitting))
+
+    def surprisal(self, word: str) -> float:
+        """-log2 of a word's frequency in general English, in bits, as in the substitution table."""
+        return _surprisal(word)
+
+
+@_remembered
+def _is_open(word: str) -> bool:
+    """Whether a word is of an open class and has a meaning that may be put in other words."""
+    return (
+        bool(_PLAIN.fullmatch(word))
+        and zipf_frequency(word, "en") > 0
+        and bool(_lemmas(word))
+        and _FIXED.isdisjoint((word, *_lemmas(word)))
+    )
+
+
+@_remembered
+def _fits(word: str, substitute: str) -> bool:
+    return (
+        bool(_PLAIN.fullmatch(substitute))
+        and not same_word(word, substitute)
+        and _UNWANTED.isdisjoint((substitute, *_lemmas(substitute)))
+        and zipf_frequency(substitute, "en") >= _MIN_ZIPF
+        and _surprisal(substitute) - _surprisal(word) <= _MAX_BITS
+        and _same_inflection(word, substitute)
+        and _may_meet(word, substitute)
+    )
+
+
+@_remembered
+def _may_meet(word: str, substitute: str) -> bool:
+    """Whether two words are no opposites, no forms of one lemma, no names, and no refused pair."""
+    opposites = Opposites.shipped()
+    return NAMES.isdisjoint((*_lemmas(word), *_lemmas(substitute))) and not any(
+        opposites.are(one, other) or one == other or (one, other) in REFUSED
+        for one in (word, *_lemmas(word))
+        for other in (substitute, *_lemmas(substitute))
+    )
+
+
+def _same_inflection(word: str, substitute: str) -> bool:
+    """Whether in some part of speech the substitute serves every tag that the word serves.
+
+    "walked" is past tense and participle, so "went" is refused and "strolled" is not. What part of
+    speech a place has is not known: the sources judge that by the context.
+    """
+    ours, theirs = _tags(word), _tags(substitute)
+    return any(ours[pos] and ours[pos] <= theirs[pos] for pos in _OPEN_CLASSES)
+
+
+@_remembered
+def _lemmas(word: str) -> tuple[str, ...]:
+    found = getAllLemmas(word)
+    return tuple(dict.fromkeys(lemma for pos in _OPEN_CLASSES for lemma in found.get(pos, ())))
+
+
+@_remembered
+def _tags(word: str) -> Mapping[str, frozenset[str]]:
+    """The Penn tags that a form serves, by part of speech; lemminflect's dictionary only."""
+    lemmas = getAllLemmas(word)
+    return {
+        pos: frozenset(
+            tag
+            for lemma in lemmas.get(pos, ())
+            for tag, forms in getAllInflections(lemma, pos).items()
+            if word in forms and not _is_mass_plural(word, lemma, tag)
+        )
+        for pos in _OPEN_CLASSES
+    }
+
+
+def _is_mass_plural(word: str, lemma: str, tag: str) -> bool:
+    """Whether it is listed as a plural of itself, as mass nouns are, and is none."""
+    return tag == "NNS" and word == lemma and word not in ZERO_PLURALS
+
+
+@_remembered
+def _surprisal(word: str) -> float:
+    """Rounded, so that every machine agrees; infinite for an unknown word."""
+    frequency = word_frequency(word, "en")
+    return round(-math.log2(frequency), 4) if frequency else math.inf
