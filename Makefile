@@ -32,7 +32,7 @@ check: $(INSTALLED)  ## formatting, lint, types
 	cd $(VENV)/types && MYPYPATH=. ../bin/mypy --config-file bookplate/pyproject.toml -p bookplate
 
 bench: $(INSTALLED)  ## benchmarks, some 20 minutes; RESULTS.md holds the last measured tables
-	for script in marking stats calibration; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	for script in watermark stats calibration; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 
 format: $(INSTALLED) ## apply formatting and safe lint fixes
 	$(BIN)/ruff format .

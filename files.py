@@ -5,15 +5,28 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import InvalidInput
+from .errors import BookplateError, InvalidInput
 
-__all__ = ["canonical_json", "hexadecimal", "new_file", "new_folder", "read_json", "sha256_of_file"]
+__all__ = [
+    "Interrupted",
+    "Unfinished",
+    "canonical_json",
+    "hexadecimal",
+    "new_file",
+    "new_folder",
+    "read_json",
+    "resumable_folder",
+    "sha256_of_file",
+    "unfinished_path",
+]
 
 _CHUNK = 1 << 20
 _STAGED = ".bookplate-"  # start of the names of unfinished files
@@ -122,6 +135,133 @@ def new_folder(path: Path) -> Generator[Path]:
                 staged.rename(path)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
+
+
+class Interrupted(BookplateError):
+    """Work stopped for no fault of its input: the same call goes on where it stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A place to work on a folder that is not done yet.
+
+    Attributes:
+        whole: What the folder will hold; empty at the start of every run.
+        parts: Whatever should be there again if the process is killed.
+    """
+
+    whole: Path
+    parts: Path
+
+
+def unfinished_path(path: Path) -> Path:
+    """Where `resumable_folder` works: a hidden folder beside `path`; its name has a fixed length."""
+    name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]
+    return path.with_name(f"{_STAGED}unfinished-{name}")
+
+
+@contextmanager
+def resumable_folder(path: Path, job: Any) -> Generator[Unfinished]:
+    """Like `new_folder`, but a run that was killed can be taken up again.
+
+    Work goes on in `unfinished_path(path)`, which only its owner can read (mode 0700). It is removed
+    when the block ends, well or by an error. It stays after `kill -9` and, if there are parts in it,
+    after Ctrl-C or `Interrupted`; the same call then finds its parts again.
+
+    Args:
+        path: Folder to make; folders that it needs are made, and go again if the block fails.
+        job: What is being done, as JSON: parts are only found again by the same job.
+
+    Yields:
+        Where to write.
+
+    Raises:
+        InvalidInput: If `path` exists already or cannot be made, another job was left unfinished
+            there, or another process is at work there.
+        KeyboardInterrupt: If the block raises it.
+        Interrupted: Likewise.
+    """
+    work = unfinished_path(path)
+    try:
+        _refuse_existing(path)
+    except InvalidInput:
+        if os.path.exists(work / _FINISHED):  # killed between its last two steps
+            shutil.rmtree(work, ignore_errors=True)
+        raise
+    with _parent_of(path), _locked(work, path):
+        try:
+            _same_job(work, path, canonical_json(job))
+            unfinished = Unfinished(work / "whole", work / "parts")
+            shutil.rmtree(unfinished.whole, ignore_errors=True)
+            (work / _FINISHED).unlink(missing_ok=True)
+            unfinished.whole.mkdir()
+            unfinished.parts.mkdir(exist_ok=True)
+            yield unfinished
+            unfinished.whole.chmod(0o777 & ~_umask())
+            _refuse_existing(path)
+            (work / _FINISHED).touch()
+            with _cannot_be_written(path):
+                unfinished.whole.rename(path)
+            shutil.rmtree(work, ignore_errors=True)
+        except _OtherJob as error:
+            raise InvalidInput(*error.args) from None
+        except (KeyboardInterrupt, Interrupted):
+            if not any((work / "parts").iterdir()):
+                shutil.rmtree(work, ignore_errors=True)
+            raise
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+
+
+_FINISHED, _JOB, _LOCK = "finished", "job.json", "lock"
+
+
+class _OtherJob(Exception):
+    """The work of another job must not be removed."""
+
+
+def _same_job(work: Path, path: Path, job: bytes) -> None:
+    recorded = work / _JOB
+    if not recorded.exists():
+        staged = work / f"{_JOB}.new"
+        staged.write_bytes(job)
+        staged.replace(recorded)
+    elif recorded.read_bytes() != job:
+        raise _OtherJob(
+            f"{path}: a run with other arguments, or of a source that has changed since, was not finished",
+            f"repeat that call, or remove {work}, which holds private data, to start afresh",
+        )
+
+
+def _refuse_foreign(work: Path) -> None:
+    """Private data must not go where somebody else laid a folder, or a link, in wait."""
+    found = work.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise InvalidInput(f"{work}: is not ours", "remove it, or choose another place")
+
+
+@contextmanager
+def _locked(work: Path, path: Path) -> Generator[None]:
+    """Make a folder if need be, and hold its lock; the system lets go of it if we are killed."""
+    import fcntl
+
+    with _cannot_be_written(path):
+        work.mkdir(mode=0o700, exist_ok=True)
+        _refuse_foreign(work)
+        work.chmod(0o700)
+        handle = os.open(work / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise InvalidInput(
+            f"{path}: another process is making it", "wait until it has ended"
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def _refuse_existing(path: Path) -> None:

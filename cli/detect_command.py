@@ -185,8 +185,8 @@ def _compared(
     """Released against held-back texts, as LexiMark published it."""
     from ..files import sha256_of_file
     from ..stats import Input
-    from ..tables import read_table
     from ..watermark.leximark import leximark_test, released_texts
+    from ..watermark.tables import read_table
 
     texts = read_table(held_out, text_column=text_column).texts
     model, _ = asked.reach()

@@ -48,12 +48,12 @@ def leak(
     from ..display import visible
     from ..files import sha256_of_file
     from ..stats import Input
-    from ..tables import read_table
     from ..watermark.evidence import load_evidence
     from ..watermark.keys import MarkingKey
     from ..watermark.leak import aligner_of, leak_test
     from ..watermark.leak import leak as leak_of
     from ..watermark.recipients import copies_of
+    from ..watermark.tables import read_table
     from .reporting import conclude, refuse_unfit
 
     refuse_unfit(report, alpha, seed)

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ __all__ = [
     "print_error",
     "print_finding",
     "print_json",
+    "print_note",
     "print_rows",
     "print_table",
     "quiet_libraries",
@@ -30,6 +31,11 @@ def print_error(message: str, hint: str = "") -> None:
     """One line on standard error: what is wrong, where, and what to do."""
     line = f"{message}; {hint}" if hint else message
     typer.echo(f"error: {visible(line)}", err=True)
+
+
+def print_note(message: str) -> None:
+    """One line on standard error that is no error."""
+    typer.echo(visible(message), err=True)
 
 
 def print_json(data: Mapping[str, Any]) -> None:
@@ -88,15 +94,23 @@ def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 @contextmanager
-def working(what: str) -> Generator[None]:
-    """A sign of life on standard error while the block runs, if that is a terminal."""
+def working(what: str) -> Generator[Callable[[str], None]]:
+    """A sign of life on standard error while the block runs, if that is a terminal.
+
+    Args:
+        what: What is being done.
+
+    Yields:
+        A function that shows other words in its place.
+    """
     if not sys.stderr.isatty():
-        yield
+        yield lambda _: None
         return
     from rich.console import Console
+    from rich.text import Text
 
-    with Console(stderr=True).status(visible(what)):
-        yield
+    with Console(stderr=True).status(Text(visible(what))) as status:
+        yield lambda words: status.update(Text(visible(words)))
 
 
 def quiet_libraries() -> None:

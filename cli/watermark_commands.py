@@ -10,13 +10,12 @@ import typer
 from .detect_command import detect
 from .leak_command import leak
 from .options import AsJson, TextColumn, TierName
-from .output import print_json, print_rows, working
+from .output import print_json, print_note, print_rows, working
 from .quality_command import quality
 
 app = typer.Typer(
     help="Mark a dataset before release, and find the mark in a model.", no_args_is_help=True
 )
-
 
 app.command("detect")(detect)
 app.command("leak")(leak)
@@ -45,7 +44,13 @@ IdColumn = Annotated[str | None, typer.Option(help="Column (or key) of the datas
 
 @app.command("embed")
 def embed(
-    source: Annotated[Path, typer.Argument(help="Dataset: .parquet, .jsonl or .csv.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Dataset: .parquet, .jsonl or .csv, the latter two also .gz or .zst, or a folder of such "
+            "files."
+        ),
+    ],
     out: Annotated[
         Path, typer.Argument(help="Folder to make: OUT/release is to publish, OUT/private to keep.")
     ],
@@ -82,11 +87,16 @@ def embed(
         str,
         typer.Option(help="Who gets this copy: its marks are drawn by a sub-key of its own."),
     ] = "",
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
     text_column: TextColumn = "text",
     id_column: IdColumn = None,
     as_json: AsJson = False,
 ) -> None:
-    """Mark a dataset. Every byte outside the replaced words stays as it was."""
+    """Mark a dataset. Every byte outside the replaced words stays as it was.
+
+    A run that was stopped is taken up again by the same command.
+    """
+    from ..files import unfinished_path
     from ..watermark.embed import embed as embed_file
     from ..watermark.keys import MarkingKey
     from ..watermark.lexicon import Tier
@@ -102,16 +112,26 @@ def embed(
         ghosts=default_ghosts if ghosts is None else ghosts,
         shards=default_shards if shards is None else shards,
     )
-    with working(f"marking {source}"):
-        summary = embed_file(
-            source,
-            out,
-            MarkingKey.read(key),
-            marking,
-            text_column=text_column,
-            id_column=id_column,
-            recipient=recipient,
-        )
+    try:
+        with working(f"marking {source}") as show:
+            summary = embed_file(
+                source,
+                out,
+                MarkingKey.read(key),
+                marking,
+                text_column=text_column,
+                id_column=id_column,
+                recipient=recipient,
+                workers=workers,
+                progress=lambda rows: show(f"marking {source}: {rows:,} rows"),
+            )
+    except KeyboardInterrupt:
+        if (work := unfinished_path(out)).exists():
+            print_note(
+                f"stopped; the same command goes on where it was. What is done lies in {work}, and is "
+                "private: remove it if you do not go on"
+            )
+        raise
     if as_json:
         print_json(asdict(summary))
         return
@@ -130,9 +150,9 @@ def embed(
 
 @app.command("restore")
 def restore(
-    released: Annotated[Path, typer.Argument(help="A released file.")],
+    released: Annotated[Path, typer.Argument(help="A released file, or a folder of them.")],
     manifest: Annotated[Path, typer.Argument(help="The private manifest.parquet.")],
-    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+    out: Annotated[Path, typer.Option("--out", help="File or folder to write.")],
     text_column: TextColumn = "text",
     id_column: IdColumn = None,
     as_json: AsJson = False,

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 from bookplate import files
 from bookplate.errors import InvalidInput
-from bookplate.files import canonical_json, new_file, new_folder, read_json, sha256_of_file
+from bookplate.files import (
+    Interrupted,
+    canonical_json,
+    new_file,
+    new_folder,
+    read_json,
+    resumable_folder,
+    sha256_of_file,
+    unfinished_path,
+)
 
 
 def everything(folder):
@@ -145,7 +154,7 @@ def test_the_umask_decides_who_may_read_unless_a_file_is_private(tmp_path):
     assert modes == {"public": 0o640, "private": 0o600, "folder": 0o750}
 
 
-@pytest.mark.parametrize("new", [new_file, new_folder])
+@pytest.mark.parametrize("new", [new_file, new_folder, lambda path: resumable_folder(path, {})])
 @pytest.mark.parametrize(
     "name", ["a file/out", "a file/deep/out", "dangling/out", "n" * 300, "n" * 300 + "/out"]
 )
@@ -205,3 +214,77 @@ def test_what_is_no_json_object_is_refused(tmp_path, content):
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(InvalidInput, match=r"release\.json"):
         read_json(tmp_path / "file", "release.json")
+
+
+# Folders that can be taken up again.
+
+
+def resumable(target, error=None, *, job=None, part="part"):
+    """Work on a folder: one part, then the whole, then maybe an error."""
+    with resumable_folder(target, job or {"a": 1}) as unfinished:
+        before = everything(unfinished.parts)
+        assert everything(unfinished.whole) == []
+        (unfinished.parts / part).touch()
+        fill(unfinished.whole)
+        if error is not None:
+            raise error
+    return before
+
+
+@pytest.mark.usefixtures("umask")
+def test_a_resumable_folder_appears_when_it_is_whole(tmp_path):
+    target = tmp_path / "a" / "out"
+    assert resumable(target) == []
+    assert everything(tmp_path) == ["a", "a/out", "a/out/sub", "a/out/sub/file"]
+    assert stat.S_IMODE(target.stat().st_mode) == 0o750
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, MemoryError, InvalidInput])
+def test_an_error_leaves_nothing_to_take_up(tmp_path, error):
+    with pytest.raises(error):
+        resumable(tmp_path / "made" / "out", error("no"))
+    assert everything(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Interrupted])
+def test_an_interruption_keeps_the_parts(tmp_path, error):
+    target = tmp_path / "made" / "out"
+    with pytest.raises(error):
+        resumable(target, error("stop"))
+    assert stat.S_IMODE(unfinished_path(target).stat().st_mode) == 0o700
+    assert resumable(target) == ["part"]
+    assert everything(tmp_path / "made") == ["out", "out/sub", "out/sub/file"]
+
+
+def test_an_interruption_before_any_part_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), resumable_folder(tmp_path / "deep" / "out", {}):
+        raise KeyboardInterrupt
+    assert everything(tmp_path) == []
+
+
+def test_the_parts_of_another_job_are_neither_used_nor_lost(tmp_path):
+    target = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        resumable(target, KeyboardInterrupt())
+    with pytest.raises(InvalidInput, match="with other arguments") as caught:
+        resumable(target, job={"a": 2})
+    assert str(unfinished_path(target)) in caught.value.hint
+    assert resumable(target) == ["part"]
+
+
+def test_the_names_of_unfinished_folders_are_short_and_tell_targets_apart(tmp_path):
+    names = {unfinished_path(tmp_path / name).name for name in ("a", "b", "n" * 255, "\udcff")}
+    assert len(names) == 4
+    assert all(name.startswith(".bookplate-unfinished-") and len(name) < 40 for name in names)
+
+
+def test_a_resumable_folder_is_not_put_over_what_somebody_made_meanwhile(tmp_path):
+    target = tmp_path / "out"
+
+    def make_anyway():
+        with resumable_folder(target, {}):
+            target.mkdir()
+
+    with pytest.raises(InvalidInput, match="already exists"):
+        make_anyway()
+    assert everything(tmp_path) == ["out"]

@@ -71,7 +71,7 @@ def test_the_rule_would_notice():
     assert (None, ("watermark", "marking", "Marking")) in seen
     assert (None, ("cli", "output", "print_json")) in seen
     assert ("typer", ()) in seen
-    assert (None, ("provenance", "custody", "commit")) in set(
+    assert (None, ("provenance", "custody", "MerkleTree")) in set(
         imports(ROOT / "watermark" / "manifest.py")
     )
 

@@ -1,19 +1,37 @@
 """Marking a dataset before release, and taking the marks out again."""
 
+import itertools
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from .. import __version__
 from ..errors import InsufficientEvidence, InvalidInput, VerificationError
-from ..files import new_file, new_folder, sha256_of_file
-from ..tables import apply_edits, read_table
-from .keys import Drawer, MarkingKey
+from ..files import new_file, new_folder, resumable_folder, sha256_of_file
+from .keys import MarkingKey
 from .lexicon import Lexicon
-from .manifest import Manifest, MarkedRecord, MarkedSlot, digest_of
-from .marking import Marking, Mode
+from .manifest import Manifest, ManifestHeader, MarkedRecord, digest_of
+from .marking import Marking
+from .merging import merge
+from .piecework import Job, Part, do_pieces
 from .release import Release
-from .selection import find_slots, to_the_rarest
+from .tables import (
+    ENDINGS,
+    PIECE_BYTES,
+    Columns,
+    Piece,
+    apply_edits,
+    dataset_files,
+    format_of,
+    join,
+    pieces_of,
+    refuse_empty,
+    table_file,
+)
+from .texts import mark_text
 
 __all__ = ["EmbedSummary", "embed", "mark_text", "mark_texts", "original_texts", "restore"]
 
@@ -40,40 +58,6 @@ class EmbedSummary:
     slots: int
     units: int
     edited_words: int
-
-
-def mark_text(text: str, lexicon: Lexicon, drawer: Drawer, marking: Marking) -> MarkedRecord:
-    """Find the slots of one text and draw their choices.
-
-    Args:
-        text: The original text.
-        lexicon: The substitution table.
-        drawer: The key's source of choices.
-        marking: How to mark.
-
-    Returns:
-        The record; `apply_edits(text, record.release_edits())` is the released text.
-    """
-    record = digest_of(text)
-    found = find_slots(text, lexicon, per_sentence=marking.per_sentence)
-    if marking.mode is Mode.LEXIMARK:
-        found = to_the_rarest(found)
-    slots = []
-    for index, slot in enumerate(found):
-        released, *ghosts = marking.draw(drawer, record, index, slot.word, len(slot.choices))
-        slots.append(
-            MarkedSlot(
-                slot.start,
-                slot.end,
-                slot.choices,
-                released,
-                tuple(ghosts),
-                slot.word,
-                slot.surprisals,
-            )
-        )
-    unfinished = MarkedRecord(record, record, tuple(slots))
-    return replace(unfinished, released=digest_of(apply_edits(text, unfinished.release_edits())))
 
 
 def mark_texts(
@@ -106,11 +90,7 @@ def mark_texts(
     key = key.for_recipient(recipient) if recipient else key
     drawer = key.drawer()
     marked = {text: mark_text(text, table, drawer, marking) for text in dict.fromkeys(texts)}
-    if not any(record.slots for record in marked.values()):
-        raise InsufficientEvidence(
-            f"none of the {len(texts)} texts has a word that could be replaced: nothing would be marked",
-            "marking needs running English prose; '--tier broad' reaches more words",
-        )
+    _refuse_no_slots(sum(len(record.slots) for record in marked.values()), len(texts))
     shared = {digest for digest, n in Counter(r.released for r in marked.values()).items() if n > 1}
     texts_ids: dict[str, set[str]] = {}
     texts_rows: dict[str, list[int]] = {}
@@ -128,6 +108,14 @@ def mark_texts(
     return Manifest.create(marking, table.sha256, key, records, recipient=recipient)
 
 
+def _refuse_no_slots(n_slots: int, n_texts: int) -> None:
+    if n_slots == 0:
+        raise InsufficientEvidence(
+            f"none of the {n_texts} texts has a word that could be replaced: nothing would be marked",
+            "marking needs running English prose; '--tier broad' reaches more words",
+        )
+
+
 def embed(
     source: Path,
     out: Path,
@@ -138,11 +126,19 @@ def embed(
     id_column: str | None = None,
     lexicon: Lexicon | None = None,
     recipient: str = "",
+    workers: int = 1,
+    piece_bytes: int = PIECE_BYTES,
+    progress: Callable[[int], object] = lambda rows: None,
 ) -> EmbedSummary:
-    """Mark a dataset file; write `out/release/` to publish and `out/private/` to keep.
+    """Mark a dataset; write `out/release/` to publish and `out/private/` to keep.
+
+    The dataset is worked on in pieces, in memory that does not grow with it. A run that was killed is
+    taken up again by the same call; see `resumable_folder`. The files it writes are the same bytes for
+    any number of workers, any size of pieces and any interruption.
 
     Args:
-        source: Parquet, JSON lines or CSV.
+        source: A file (see `ENDINGS`), or a folder of such files, also in folders; hidden ones are left
+            out.
         out: A folder that does not exist yet.
         key: The secret key.
         marking: How to mark.
@@ -150,34 +146,131 @@ def embed(
         id_column: Column of the dataset's own ids, or None.
         lexicon: The substitution table; default: the shipped one.
         recipient: See `mark_texts`.
+        workers: Number of processes. With more than one, a script that calls this must be importable:
+            its own work stands below `if __name__ == "__main__":`.
+        piece_bytes: Uncompressed bytes of a piece of a text file, about.
+        progress: Called after each piece with the number of rows done so far.
 
     Returns:
         What was done.
 
     Raises:
-        InvalidInput: If the dataset cannot be read or `out` exists; nothing is written then.
+        InvalidInput: If the dataset cannot be read or `out` exists; nothing is left behind then.
         InsufficientEvidence: If nothing could be marked.
     """
-    with new_folder(out) as staged:
-        table = read_table(source, text_column=text_column, id_column=id_column)
-        manifest = mark_texts(
-            table.texts, key, marking, lexicon=lexicon, ids=table.ids, recipient=recipient
-        )
-        by_text = manifest.by_original()
-        records = [by_text[digest_of(text)] for text in table.texts]
-        private, public = staged / "private", staged / "release"
-        private.mkdir(mode=0o700)
-        public.mkdir()
-        table.write(public / source.name, [record.release_edits() for record in records])
-        manifest.write(private / MANIFEST_NAME)
-        Release(
-            marking=marking,
-            lexicon_sha256=manifest.lexicon_sha256,
-            key_commitment=manifest.key_commitment,
-            manifest=manifest.commitment(),
-            files={source.name: sha256_of_file(public / source.name)},
-        ).write(public / RELEASE_NAME)
-    return _summary(len(table.texts), manifest)
+    if workers < 1 or piece_bytes < 1:
+        raise InvalidInput(f"expected at least 1 worker and 1 byte, got {workers}, {piece_bytes}")
+    files = dataset_files(source)
+    columns = Columns(text_column, id_column)
+    table = Lexicon.shipped(marking.tier) if lexicon is None else lexicon
+    key = key.for_recipient(recipient) if recipient else key
+    header = ManifestHeader(
+        marking=marking,
+        lexicon_sha256=table.sha256,
+        key_commitment=key.commitment,
+        recipient=recipient,
+    )
+    description = {
+        "bookplate": __version__,
+        "header": header.metadata(),
+        "columns": columns.names(),
+        "piece_bytes": piece_bytes,
+        "files": [_identity(name, path) for name, path in files.items()],
+    }
+    with resumable_folder(out, description) as unfinished:
+        job = Job(key, marking, lexicon, unfinished.parts)
+        cut = {name: _Cut(path, columns, piece_bytes) for name, path in files.items()}
+        pieces = itertools.chain.from_iterable(cut.values())
+        units, done = _collected(do_pieces(pieces, job, workers=workers), progress)
+        parts = _by_file(cut, done)
+        return _assemble(files, parts, unfinished.whole, header, len(units))
+
+
+def _identity(name: str, path: Path) -> list[str | int]:
+    """What tells a file from another version of it."""
+    found = path.stat()
+    return [json.dumps(name), found.st_size, str(found.st_mtime_ns)]
+
+
+class _Cut:
+    """The pieces of a file, which counts them as they are handed out."""
+
+    def __init__(self, path: Path, columns: Columns, piece_bytes: int) -> None:
+        self.path = path
+        self.count = 0
+        self._pieces = pieces_of(path, columns, piece_bytes)
+
+    def __iter__(self) -> Iterator[Piece]:
+        for piece in self._pieces:
+            self.count += 1
+            yield piece
+
+
+def _collected(
+    parts: Iterable[Part], progress: Callable[[int], object]
+) -> tuple[set[str], list[Part]]:
+    """The units that parts share, and the parts without them: each would hold the same words."""
+    units: set[str] = set()
+    done: list[Part] = []
+    rows = 0
+    for part in parts:
+        units.update(part.units)
+        done.append(replace(part, units=()))
+        rows += part.rows
+        progress(rows)
+    return units, done
+
+
+def _by_file(cut: Mapping[str, _Cut], done: Sequence[Part]) -> dict[str, list[Part]]:
+    """The parts of each file.
+
+    Raises:
+        InvalidInput: If a file holds no rows.
+        InsufficientEvidence: If no text has a slot.
+    """
+    waiting = iter(done)
+    parts = {name: list(itertools.islice(waiting, file.count)) for name, file in cut.items()}
+    for name, of_file in parts.items():
+        refuse_empty(cut[name].path, sum(part.rows for part in of_file))
+    _refuse_no_slots(sum(part.slots for part in done), sum(part.rows for part in done))
+    return parts
+
+
+def _assemble(
+    files: Mapping[str, Path],
+    parts: Mapping[str, Sequence[Part]],
+    whole: Path,
+    header: ManifestHeader,
+    n_units: int,
+) -> EmbedSummary:
+    """Write release and manifest from the parts."""
+    private, public = whole / "private", whole / "release"
+    private.mkdir(mode=0o700)
+    public.mkdir()
+    rows = {name: sum(part.rows for part in of_file) for name, of_file in parts.items()}
+    if len(files) > 1:
+        header = replace(header, files=tuple(rows.items()))
+    for name, path in files.items():
+        target = public / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        join(path, (part.released for part in parts[name]), target)
+    all_parts = list(itertools.chain.from_iterable(parts.values()))
+    merged = merge(all_parts, private / MANIFEST_NAME, header)
+    Release(
+        marking=header.marking,
+        lexicon_sha256=header.lexicon_sha256,
+        key_commitment=header.key_commitment,
+        manifest=merged.commitment,
+        files={name: sha256_of_file(public / name) for name in files},
+    ).write(public / RELEASE_NAME)
+    return EmbedSummary(
+        rows=sum(rows.values()),
+        records=merged.records,
+        marked_records=merged.marked_records,
+        slots=merged.slots,
+        units=n_units or merged.slots,
+        edited_words=merged.edited_words,
+    )
 
 
 def restore(
@@ -188,12 +281,15 @@ def restore(
     text_column: str = "text",
     id_column: str | None = None,
 ) -> int:
-    """Take the marks out of a released file.
+    """Take the marks out of a released file, or of a folder of them.
+
+    Files are read and written bit by bit; the manifest is held in memory.
 
     Args:
-        released: A released file; its rows may come in another order, or be fewer.
+        released: A released file, or the folder `release/`; its rows may come in another order, or be
+            fewer.
         manifest_path: The private manifest.
-        out: File to write, of the same ending; it must not exist.
+        out: File to write, of the same ending, or folder; it must not exist.
         text_column: Column of the texts.
         id_column: Column of the dataset's own ids, if the release was made with one; only needed
             where rows were moved and two originals became the same text.
@@ -205,28 +301,80 @@ def restore(
         InvalidInput: If a file cannot be read, or `out` exists.
         VerificationError: If a text is not in this release, or could be one of several originals.
     """
-    if out.suffix.lower() != released.suffix.lower():
+    columns = Columns(text_column, id_column)
+    if released.is_dir():
+        with new_folder(out) as staged:
+            manifest = Manifest.read(manifest_path)
+            total = 0
+            for name, path in dataset_files(released, but=RELEASE_NAME).items():
+                target = staged / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                total += _restore_file(path, manifest, target, columns)
+        return total
+    ending = released.suffix if not _known(released) else format_of(released).ending
+    if not out.name.lower().endswith(ending.lower()):
         raise InvalidInput(
-            f"{out}: expected the ending {released.suffix}, as {released.name} has",
+            f"{out}: expected the ending {ending}, as {released.name} has",
             "a table is restored in the format it was released in",
         )
     with new_file(out) as staged:
-        manifest = Manifest.read(manifest_path)
-        table = read_table(released, text_column=text_column, id_column=id_column)
-        records = list(manifest.match(table.texts, str(released), ids=table.ids))
-        for row, (text, record) in enumerate(zip(table.texts, records, strict=True), 1):
-            _checked_original(text, record, f"{released}: row {row}")
-        table.write(staged, [record.restore_edits() for record in records])
-    return len(table.texts)
+        return _restore_file(released, Manifest.read(manifest_path), staged, columns)
 
 
-def original_texts(manifest: Manifest, texts: Sequence[str], where: str) -> dict[str, str]:
+def _known(path: Path) -> bool:
+    return path.name.lower().endswith(ENDINGS)
+
+
+def _restore_file(released: Path, manifest: Manifest, target: Path, columns: Columns) -> int:
+    """Write the original of one file; returns its number of rows."""
+    table_file(released)
+    records = list(_records_of(released, manifest, columns))
+    refuse_empty(released, len(records))
+
+    def originals(part: Path) -> Iterator[Path]:
+        """Each piece's original rows, one after the other in the same place."""
+        row = 0
+        for piece in pieces_of(released, columns):
+            table = piece.after(row).read()
+            edits = []
+            for text in table.texts:
+                record = records[row]
+                row += 1
+                _checked_original(text, record, f"{released}: row {row}")
+                edits.append(record.restore_edits())
+            table.write(part, edits)
+            yield part
+
+    with TemporaryDirectory(prefix=".bookplate-", dir=target.parent) as scratch:
+        join(released, originals(Path(scratch) / "part"), target)
+    return len(records)
+
+
+def _records_of(released: Path, manifest: Manifest, columns: Columns) -> Iterator[MarkedRecord]:
+    digests: list[str] = []
+    ids: list[str] = []
+    for piece in pieces_of(released, columns):
+        table = piece.after(len(digests)).read()
+        digests += map(digest_of, table.texts)
+        ids += table.ids or ()
+    yield from manifest.match_digests(
+        digests,
+        str(released),
+        ids=None if columns.id is None else ids,
+        first_row=manifest.first_row_of(released),
+    )
+
+
+def original_texts(
+    manifest: Manifest, texts: Sequence[str], where: str, *, first_row: int | None = 0
+) -> dict[str, str]:
     """The original text of each record that is present, by its digest.
 
     Args:
         manifest: The manifest.
         texts: Released texts.
         where: Name of their file, for error messages.
+        first_row: Rows of the release before them; None if unknown.
 
     Returns:
         Original texts by record, each checked against its digest.
@@ -234,7 +382,7 @@ def original_texts(manifest: Manifest, texts: Sequence[str], where: str) -> dict
     Raises:
         VerificationError: If a text is not in this release.
     """
-    matched = zip(texts, manifest.match(texts, where), strict=True)
+    matched = zip(texts, manifest.match(texts, where, first_row=first_row), strict=True)
     return {
         record.record: _checked_original(text, record, f"{where}: row {row}")
         for row, (text, record) in enumerate(matched, 1)
@@ -249,20 +397,3 @@ def _checked_original(text: str, record: MarkedRecord, where: str) -> str:
             "the manifest was altered, or belongs to another release",
         )
     return original
-
-
-def _summary(rows: int, manifest: Manifest) -> EmbedSummary:
-    slots = [slot for record in manifest.records for slot in record.slots]
-    units = {
-        manifest.marking.unit_name(record.record, index, slot.unit)
-        for record in manifest.records
-        for index, slot in enumerate(record.slots)
-    }
-    return EmbedSummary(
-        rows=rows,
-        records=len(manifest.records),
-        marked_records=sum(bool(record.slots) for record in manifest.records),
-        slots=len(slots),
-        units=len(units),
-        edited_words=sum(slot.choice != 0 for slot in slots),
-    )

@@ -6,11 +6,11 @@ from pathlib import Path
 from ..errors import InvalidInput, VerificationError
 from ..files import sha256_of_file
 from ..stats import Input
-from ..tables import read_table
 from .embed import RELEASE_NAME, original_texts
 from .keys import MarkingKey
 from .manifest import Manifest, MarkedRecord
 from .release import Release
+from .tables import dataset_files, read_table
 
 __all__ = ["Evidence", "load_evidence"]
 
@@ -47,7 +47,7 @@ def load_evidence(
 
     Args:
         manifest_path: The private manifest.
-        released: A released file; default: the ones listed in `../release/release.json`.
+        released: A released file, or a folder of them; default: the ones listed in `../release/release.json`.
         key: The key; if given, every choice is drawn anew and compared.
         text_column: Column of the texts.
 
@@ -66,14 +66,14 @@ def load_evidence(
         release = Release.read(description)
         _check_release(manifest, release, description)
         inputs.append(Input(name=RELEASE_NAME, sha256=sha256_of_file(description)))
-        files = [description.with_name(name) for name in release.files]
+        files = [description.parent / name for name in release.files]
     else:
         warnings.append(
             "release.json was not at hand: the manifest was not held against its commitment."
         )
         files = []
     if released is not None:
-        files = [released]
+        files = list(dataset_files(released, but=RELEASE_NAME).values())
     if not files:
         raise InvalidInput(
             f"{manifest_path}: no release.json beside it in ../release/", "name the released file"
@@ -85,7 +85,8 @@ def load_evidence(
     originals: dict[str, str] = {}
     for file in files:
         texts = read_table(file, text_column=text_column).texts
-        originals |= original_texts(manifest, texts, str(file))
+        first_row = manifest.first_row_of(file)
+        originals |= original_texts(manifest, texts, str(file), first_row=first_row)
         inputs.append(Input(name=file.name, sha256=sha256_of_file(file)))
     return Evidence(
         manifest=manifest, originals=originals, inputs=tuple(inputs), warnings=tuple(warnings)

@@ -13,8 +13,8 @@ import numpy as np
 from ..errors import InsufficientEvidence, InvalidInput
 from ..provenance.suspect import Suspect
 from ..stats import Alternative, Finding, Input, RocResult, roc, welch_test
-from ..tables import apply_edits
 from .evidence import Evidence
+from .tables import apply_edits
 
 __all__ = ["LexiMarkResult", "leximark_test", "released_texts"]
 

@@ -8,25 +8,41 @@ manifest does not depend on the order of the dataset.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from functools import lru_cache
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from ..errors import InvalidInput, VerificationError
 from ..files import canonical_json, hexadecimal
-from ..provenance.custody import MerkleCommitment, commit
-from ..tables import Edit, apply_edits
+from ..provenance.custody import MerkleCommitment, MerkleTree, leaf_hash
 from .keys import Drawer, MarkingKey
 from .marking import Marking
+from .tables import Edit, apply_edits
+from .tables.parquet import write_frames
 
-__all__ = ["Manifest", "MarkedRecord", "MarkedSlot", "digest_of"]
+__all__ = [
+    "MANIFEST_ROWS",
+    "ROW_SCHEMA",
+    "Manifest",
+    "ManifestHeader",
+    "MarkedRecord",
+    "MarkedSlot",
+    "digest_of",
+    "leaf_of",
+    "parse_record",
+    "rows_frame",
+    "write_rows",
+]
 
 _FORMAT = "bookplate-manifest/1"
 _METADATA_KEY = "bookplate"
+MANIFEST_ROWS = 4_096  # fixed, so that a manifest's bytes follow from its rows alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +139,8 @@ class Manifest:
         salts: One salt per record, hexadecimal.
         recipient: Whose copy this is; empty where there is one copy for all. The key that drew the
             choices then is the owner's, else `MarkingKey.for_recipient` of it.
+        files: Name and number of rows of each released file, in order, if there are several; row
+            numbers count through all of them.
     """
 
     marking: Marking
@@ -131,6 +149,7 @@ class Manifest:
     records: tuple[MarkedRecord, ...]
     salts: tuple[str, ...]
     recipient: str = ""
+    files: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def create(
@@ -159,28 +178,39 @@ class Manifest:
 
         Row numbers are left out: they depend on the order of the dataset, which is not committed to.
         """
-        return commit(
-            canonical_json({"salt": salt, "row": _row(record, rows=False)})
-            for record, salt in zip(self.records, self.salts, strict=True)
-        )
+        tree = MerkleTree()
+        tree.extend(map(leaf_of, self.records, self.salts))
+        return tree.commitment()
 
     def write(self, path: Path) -> None:
         """Write the manifest as parquet."""
-        rows = [
-            {**_row(record), "salt": salt}
-            for record, salt in zip(self.records, self.salts, strict=True)
-        ]
-        header = {
-            "format": _FORMAT,
-            "marking": asdict(self.marking),
-            "lexicon_sha256": self.lexicon_sha256,
-            "key_commitment": self.key_commitment,
-            "recipient": self.recipient,
-        }
-        metadata = {_METADATA_KEY: canonical_json(header).decode()}
-        frame = pl.DataFrame(rows, schema=_SCHEMA)
-        with path.open("wb") as file:  # polars cannot take a path that is not UTF-8
-            frame.write_parquet(file, metadata=metadata)
+        frame = rows_frame(self.records, self.salts)
+        starts = range(0, max(frame.height, 1), MANIFEST_ROWS)
+        write_rows(path, (frame.slice(start, MANIFEST_ROWS) for start in starts), self.header)
+
+    @property
+    def header(self) -> "ManifestHeader":
+        """What holds for all records."""
+        return ManifestHeader(
+            marking=self.marking,
+            lexicon_sha256=self.lexicon_sha256,
+            key_commitment=self.key_commitment,
+            recipient=self.recipient,
+            files=self.files,
+        )
+
+    def first_row_of(self, file: Path) -> int | None:
+        """Rows of the release before those of a released file; None if this cannot be told."""
+        if not self.files:
+            return 0
+        tail = file.resolve().parts
+        found, first_row = [], 0
+        for name, n_rows in self.files:
+            parts = tuple(name.split("/"))
+            if tail[-len(parts) :] == parts:
+                found.append(first_row)
+            first_row += n_rows
+        return found[0] if len(found) == 1 else None
 
     @classmethod
     def read(cls, path: Path) -> "Manifest":
@@ -218,22 +248,22 @@ class Manifest:
             raise ValueError("its parquet metadata lack the marking parameters")
         with path.open("rb") as file:
             frame = pl.read_parquet(file)
-        header = json.loads(metadata)
-        if not isinstance(header, dict) or set(header) != _HEADER or header["format"] != _FORMAT:
-            raise ValueError(f"its header is {header!r}")
-        if frame.schema != _SCHEMA:
+        header = ManifestHeader.parse(metadata)
+        if frame.schema != ROW_SCHEMA:
             raise ValueError(f"its columns are {frame.columns}")
-        marking = Marking.from_dict(header["marking"])
-        records = tuple(_record(row, marking.ghosts) for row in frame.iter_rows(named=True))
+        records = tuple(
+            parse_record(row, header.marking.ghosts) for row in frame.iter_rows(named=True)
+        )
         if any(a.record >= b.record for a, b in pairwise(records)):
             raise ValueError("its records are not in order")
         return cls(
-            marking=marking,
-            lexicon_sha256=hexadecimal(64, header["lexicon_sha256"], "digest of the table"),
-            key_commitment=hexadecimal(64, header["key_commitment"], "key commitment"),
+            marking=header.marking,
+            lexicon_sha256=header.lexicon_sha256,
+            key_commitment=header.key_commitment,
             records=records,
             salts=tuple(hexadecimal(32, salt, "salt") for salt in frame["salt"]),
-            recipient=_name(header["recipient"]),
+            recipient=header.recipient,
+            files=header.files,
         )
 
     def redrawn(self, key: MarkingKey, *, recipient: str = "") -> "Manifest":
@@ -254,17 +284,45 @@ class Manifest:
         return {record.record: record for record in self.records}
 
     def match(
-        self, texts: Sequence[str], where: str, *, ids: Sequence[str] | None = None
+        self,
+        texts: Sequence[str],
+        where: str,
+        *,
+        ids: Sequence[str] | None = None,
+        first_row: int | None = 0,
     ) -> Iterator[MarkedRecord]:
-        """The record of each released text.
-
-        Where several originals became the same text, ids tell them apart, or else their rows if these
-        are where they were.
+        """The record of each released text; see `match_digests`.
 
         Args:
             texts: Released texts, in any order; rows may be missing.
             where: Name of their file, for error messages.
             ids: The dataset's own id of each text, or None.
+            first_row: Rows of the release before them; None if unknown.
+
+        Returns:
+            For each text its record.
+        """
+        digests = [digest_of(text) for text in texts]
+        return self.match_digests(digests, where, ids=ids, first_row=first_row)
+
+    def match_digests(
+        self,
+        digests: Sequence[str],
+        where: str,
+        *,
+        ids: Sequence[str] | None = None,
+        first_row: int | None = 0,
+    ) -> Iterator[MarkedRecord]:
+        """The record of each released text, by the texts' digests.
+
+        Where several originals became the same text, ids tell them apart, or else their rows if these
+        are where they were.
+
+        Args:
+            digests: `digest_of` of released texts, in any order; rows may be missing.
+            where: Name of their file, for error messages.
+            ids: The dataset's own id of each text, or None.
+            first_row: Rows of the release before them; None if unknown.
 
         Yields:
             For each text its record.
@@ -275,14 +333,13 @@ class Manifest:
         known: dict[str, list[MarkedRecord]] = {}
         for record in self.records:
             known.setdefault(record.released, []).append(record)
-        digests = [digest_of(text) for text in texts]
         rows_of: dict[str, list[int]] = {}
         for row, digest in enumerate(digests):
             if len(known.get(digest, ())) > 1:
                 rows_of.setdefault(digest, []).append(row)
         owners: dict[int, MarkedRecord] = {}
         for digest, rows in rows_of.items():
-            owners |= _owners(known[digest], rows, len(texts), ids)
+            owners |= _owners(known[digest], rows, len(digests), ids, first_row)
         for row, digest in enumerate(digests):
             if digest not in known:
                 raise VerificationError(
@@ -333,14 +390,24 @@ def _redrawn(record: MarkedRecord, marking: Marking, drawer: Drawer) -> MarkedRe
 
 
 def _owners(
-    records: Sequence[MarkedRecord], rows: Sequence[int], n_rows: int, ids: Sequence[str] | None
+    records: Sequence[MarkedRecord],
+    rows: Sequence[int],
+    n_rows: int,
+    ids: Sequence[str] | None,
+    first_row: int | None,
 ) -> dict[int, MarkedRecord]:
     """Which of several records with one released text each row holds, as far as this can be told."""
     by_id: dict[str, list[MarkedRecord]] = {}
     for record in records:
         for name in record.ids:
             by_id.setdefault(name, []).append(record)
-    by_row = {r: record for record in records for r in record.rows if r < n_rows}
+    first = 0 if first_row is None else first_row
+    by_row = {
+        row - first: record
+        for record in records
+        for row in record.rows
+        if first_row is not None and first <= row < first + n_rows
+    }
     in_place = sorted(by_row) == list(rows)
     owners = {}
     for row in rows:
@@ -353,6 +420,53 @@ def _owners(
 
 
 _HEADER = {"format", "marking", "lexicon_sha256", "key_commitment", "recipient"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestHeader:
+    """What holds for all records of a manifest; see `Manifest` for the attributes."""
+
+    marking: Marking
+    lexicon_sha256: str
+    key_commitment: str
+    recipient: str = ""
+    files: tuple[tuple[str, int], ...] = ()
+
+    def metadata(self) -> dict[str, str]:
+        """The header as metadata of a parquet file."""
+        header: dict[str, Any] = {
+            "format": _FORMAT,
+            "marking": asdict(self.marking),
+            "lexicon_sha256": self.lexicon_sha256,
+            "key_commitment": self.key_commitment,
+            "recipient": self.recipient,
+        }
+        if self.files:
+            # Names may hold bytes that are no text: ASCII JSON can write them, RFC 8785 cannot.
+            header["files"] = [[json.dumps(name), n_rows] for name, n_rows in self.files]
+        return {_METADATA_KEY: canonical_json(header).decode()}
+
+    @classmethod
+    def parse(cls, metadata: str) -> "ManifestHeader":
+        """Read what `metadata` wrote.
+
+        Raises:
+            ValueError: If it is no header of this version.
+        """
+        header = json.loads(metadata)
+        if not isinstance(header, dict) or set(header) - {"files"} != _HEADER:
+            raise ValueError(f"its header is {header!r}")
+        if header["format"] != _FORMAT:
+            raise ValueError(f"its format is {header['format']!r}")
+        return cls(
+            marking=Marking.from_dict(header["marking"]),
+            lexicon_sha256=hexadecimal(64, header["lexicon_sha256"], "digest of the table"),
+            key_commitment=hexadecimal(64, header["key_commitment"], "key commitment"),
+            recipient=_name(header["recipient"]),
+            files=_files(header.get("files", [])),
+        )
+
+
 _SLOT_TYPE = pl.Struct([
     pl.Field("start", pl.Int64),
     pl.Field("end", pl.Int64),
@@ -363,7 +477,7 @@ _SLOT_TYPE = pl.Struct([
     pl.Field("unit", pl.String),
     pl.Field("surprisals", pl.List(pl.Float64)),
 ])
-_SCHEMA = pl.Schema([
+ROW_SCHEMA = pl.Schema([
     ("record", pl.String()),
     ("released", pl.String()),
     ("ids", pl.List(pl.String)),
@@ -373,29 +487,101 @@ _SCHEMA = pl.Schema([
 ])
 
 
-def _row(record: MarkedRecord, *, rows: bool = True) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "record": record.record,
-        "released": record.released,
-        "ids": list(record.ids),
-        "slots": [
-            {
-                "start": s.start,
-                "end": s.end,
-                "original": s.original,
-                "choices": list(s.choices),
-                "choice": s.choice,
-                "ghosts": list(s.ghosts),
-                "unit": s.unit,
-                "surprisals": list(s.surprisals),
-            }
-            for s in record.slots
-        ],
+def rows_frame(records: Sequence[MarkedRecord], salts: Sequence[str]) -> pl.DataFrame:
+    """The rows of a manifest as a table of `ROW_SCHEMA`.
+
+    Built column by column: polars takes rows as dictionaries ten times as slowly.
+    """
+    slots = [slot for record in records for slot in record.slots]
+    fields = pl.DataFrame(
+        {
+            "start": [s.start for s in slots],
+            "end": [s.end for s in slots],
+            "original": [s.original for s in slots],
+            "choices": _lists([s.choices for s in slots], pl.String()),
+            "choice": [s.choice for s in slots],
+            "ghosts": _lists([s.ghosts for s in slots], pl.Int64()),
+            "unit": [s.unit for s in slots],
+            "surprisals": _lists([s.surprisals for s in slots], pl.Float64()),
+        },
+        schema={field.name: field.dtype for field in _SLOT_TYPE.fields},
+    )
+    columns = {
+        "record": [r.record for r in records],
+        "released": [r.released for r in records],
+        "ids": _lists([r.ids for r in records], pl.String()),
+        "rows": _lists([r.rows for r in records], pl.Int64()),
+        "slots": _grouped(fields.to_struct(), [len(r.slots) for r in records]),
+        "salt": salts,
     }
-    return {**row, "rows": list(record.rows)} if rows else row
+    return pl.DataFrame(columns, schema=ROW_SCHEMA)
 
 
-def _record(row: Mapping[str, Any], n_ghosts: int) -> MarkedRecord:
+def _lists(values: Sequence[Sequence[Any]], inner: pl.DataType) -> pl.Series:
+    """A column of lists; polars takes a sequence of sequences one by one, which is slow."""
+    flat = pl.Series(list(chain.from_iterable(values)), dtype=inner)
+    return _grouped(flat, [len(value) for value in values])
+
+
+def _grouped(flat: pl.Series, lengths: Sequence[int]) -> pl.Series:
+    """A column of lists of these lengths."""
+    owners = np.repeat(np.arange(len(lengths)), lengths)
+    lists = (
+        pl
+        .DataFrame({"owner": owners, "value": flat}, schema_overrides={"owner": pl.Int64})
+        .group_by("owner", maintain_order=True)
+        .agg("value")
+    )
+    every = pl.DataFrame({"owner": pl.int_range(len(lengths), eager=True)})
+    joined = every.join(lists, on="owner", how="left", maintain_order="left")
+    return joined["value"].fill_null(pl.Series([[]], dtype=pl.List(flat.dtype)))
+
+
+def write_rows(path: Path, frames: Iterable[pl.DataFrame], header: ManifestHeader) -> None:
+    """Write a manifest file of rows in order, `MANIFEST_ROWS` to a frame."""
+    write_frames(path, frames, header.metadata())
+
+
+def leaf_of(record: MarkedRecord, salt: str) -> bytes:
+    """Hash of a salted row, a leaf of the commitment.
+
+    The row is canonical JSON (RFC 8785) without its row numbers, which depend on the order of the
+    dataset. It is put together here from parts that recur, as the general encoder would take longer
+    than the marking; a test compares the two.
+    """
+    ids = ",".join(map(_json_text, record.ids))
+    slots = ",".join(map(_slot_json, record.slots))
+    return leaf_hash(
+        f'{{"row":{{"ids":[{ids}],"record":"{record.record}","released":"{record.released}",'
+        f'"slots":[{slots}]}},"salt":"{salt}"}}'.encode()
+    )
+
+
+def _slot_json(slot: MarkedSlot) -> str:
+    choices, surprisals = _word_json(slot.choices, slot.surprisals)
+    return (
+        f'{{"choice":{slot.choice},"choices":{choices},"end":{slot.end},'
+        f'"ghosts":[{",".join(map(str, slot.ghosts))}],"original":{_json_text(slot.original)},'
+        f'"start":{slot.start},"surprisals":{surprisals},"unit":{_json_text(slot.unit)}}}'
+    )
+
+
+@lru_cache(maxsize=1 << 14)
+def _word_json(choices: tuple[str, ...], surprisals: tuple[float, ...]) -> tuple[str, str]:
+    return canonical_json(list(choices)).decode(), canonical_json(list(surprisals)).decode()
+
+
+@lru_cache(maxsize=1 << 14)
+def _json_text(text: str) -> str:
+    return canonical_json(text).decode()
+
+
+def parse_record(row: Mapping[str, Any], n_ghosts: int) -> MarkedRecord:
+    """Read a row of `ROW_SCHEMA`.
+
+    Raises:
+        ValueError: If it is no record with so many ghosts.
+    """
     name = hexadecimal(64, row["record"], "digest of a record")
     try:
         _refuse_nulls(row, ("ids", "rows", "slots"))
@@ -441,8 +627,21 @@ def _slot(data: Mapping[str, Any], n_ghosts: int) -> MarkedSlot:
 
 def _name(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no name of a recipient")
+        raise ValueError(f"{value!r} is no name")
     return value
+
+
+def _files(value: object) -> tuple[tuple[str, int], ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"{value!r} does not list the released files")
+    files = []
+    for entry in value:
+        match entry:
+            case [str(name), int(n_rows)] if n_rows >= 0 and name.isascii():
+                files.append((_name(json.loads(name)), n_rows))
+            case _:
+                raise ValueError(f"{entry!r} is no name and number of rows")
+    return tuple(files)
 
 
 def _refuse_nulls(data: Mapping[str, Any], names: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """The public description of a release: what is published beside the marked files."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -24,7 +25,7 @@ class Release:
         lexicon_sha256: Digest of the substitution table.
         key_commitment: Salted commitment to the key.
         manifest: Merkle commitment to the manifest's rows.
-        files: Name and SHA-256 of each released file.
+        files: Name and SHA-256 of each released file; names are paths below the release, with `/`.
     """
 
     marking: Marking
@@ -73,7 +74,17 @@ def _files(data: object) -> dict[str, str]:
     if not isinstance(data, dict) or not data:
         raise ValueError(f"{data!r} does not list the released files")
     for name, digest in data.items():
-        if Path(name).name != name or name in {"", ".."}:
-            raise ValueError(f"{name!r} is no plain file name")
+        if not _stays_below(name):
+            raise ValueError(f"{name!r} is no path below the release")
         hexadecimal(64, digest, f"digest of {name!r}")
     return data
+
+
+def _stays_below(name: str) -> bool:
+    """Whether a name is a plain relative path, whatever the system it is read on."""
+    parts = name.split("/")
+    return (
+        all(part not in {"", ".", ".."} for part in parts)
+        and not any(character in name for character in "\\\0")
+        and re.match(r"[A-Za-z]:", name) is None
+    )

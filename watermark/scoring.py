@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from ..errors import InsufficientEvidence, VerificationError
 from ..provenance.suspect import ChoiceSlot, Suspect
-from ..tables import apply_edits
 from .evidence import Evidence
 from .manifest import MarkedRecord
+from .tables import apply_edits
 
 __all__ = ["UnitScores", "score_units", "score_variants", "variants_of"]
 

@@ -24,11 +24,11 @@ from ... import __version__
 from ...files import canonical_json, new_folder
 from ...provenance.palimpsest import Transcript
 from ...stats.report import AuditReport
-from ...tables import read_table
 from ...watermark.embed import embed
 from ...watermark.keys import MarkingKey
 from ...watermark.lexicon import Tier
 from ...watermark.marking import Marking
+from ...watermark.tables import read_table
 from ..reporting import refuse_unfit, write_files
 from .audit import audit
 from .corpus import cached_docstrings

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["MerkleCommitment", "commit"]
+__all__ = ["MerkleCommitment", "MerkleTree", "commit", "leaf_hash"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +34,44 @@ def commit(leaves: Iterable[bytes]) -> MerkleCommitment:
     Returns:
         Root and leaf count; the root of no leaves is SHA-256 of the empty string.
     """
-    # Complete subtrees of descending size, as (height, hash): the binary digits of the count so far.
-    stack: list[tuple[int, bytes]] = []
-    count = 0
-    for leaf in leaves:
-        height, node = 0, hashlib.sha256(b"\x00" + leaf).digest()
-        while stack and stack[-1][0] == height:
-            node = _join(stack.pop()[1], node)
-            height += 1
-        stack.append((height, node))
-        count += 1
-    if not stack:
-        return MerkleCommitment(hashlib.sha256(b"").hexdigest(), 0)
-    root = stack.pop()[1]
-    while stack:
-        root = _join(stack.pop()[1], root)
-    return MerkleCommitment(root.hex(), count)
+    tree = MerkleTree()
+    tree.extend(map(leaf_hash, leaves))
+    return tree.commitment()
+
+
+def leaf_hash(leaf: bytes) -> bytes:
+    """The hash of one leaf's data, 32 bytes."""
+    return hashlib.sha256(b"\x00" + leaf).digest()
+
+
+class MerkleTree:
+    """A commitment in the making, for leaves that come bit by bit or were hashed elsewhere."""
+
+    def __init__(self) -> None:
+        # Complete subtrees of descending size, as (height, hash): the binary digits of the count so far.
+        self._subtrees: list[tuple[int, bytes]] = []
+        self._count = 0
+
+    def extend(self, hashes: Iterable[bytes]) -> None:
+        """Add leaves, each given by its `leaf_hash`."""
+        subtrees = self._subtrees
+        for leaf in hashes:
+            height, node = 0, leaf
+            while subtrees and subtrees[-1][0] == height:
+                node = _join(subtrees.pop()[1], node)
+                height += 1
+            subtrees.append((height, node))
+            self._count += 1
+
+    def commitment(self) -> MerkleCommitment:
+        """The commitment to the leaves so far; more may follow."""
+        if not self._subtrees:
+            return MerkleCommitment(hashlib.sha256(b"").hexdigest(), 0)
+        hashes = [node for _, node in self._subtrees]
+        root = hashes.pop()
+        while hashes:
+            root = _join(hashes.pop(), root)
+        return MerkleCommitment(root.hex(), self._count)
 
 
 def _join(left: bytes, right: bytes) -> bytes:

@@ -11,10 +11,11 @@ import sys
 import polars as pl
 import pytest
 from bookplate import __version__
-from bookplate.tables import read_table
+from bookplate.files import unfinished_path
 from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.lexicon.lexicon import SHIPPED_TABLE
 from bookplate.watermark.manifest import Manifest
+from bookplate.watermark.tables import read_table
 
 TEXTS = [
     "They worked profitably, and the couple were prospering.",
@@ -203,7 +204,7 @@ BAD_DATASETS = {
     "null text, parquet": ("bad.parquet", parquet_of(pl.DataFrame({"text": ["x", None]})), "row 2: 'text'"),
     "lone surrogate": ("bad.jsonl", bytes_of(b'{"text": "\\ud800"}'), "row 1: lone surrogate U+D800"),
     "unknown ending": ("bad.txt", bytes_of(b"x"), "cannot tell the format from '.txt'"),
-    "a folder": ("bad.csv", lambda path: path.mkdir(), "is a folder"),
+    "a folder": ("bad.csv", lambda path: path.mkdir(), "holds no dataset files"),
     "no such file": ("bad.csv", lambda path: None, "no such file"),
     "nothing to mark": ("bad.csv", bytes_of(b"text\n1 2 3\n"), "nothing would be marked"),
     "a name that paints": ("\x1b[31m\nbad.csv", bytes_of(b""), "<U+001B>[31m<U+000A>bad.csv: no column"),
@@ -360,7 +361,7 @@ def test_a_full_disk_is_one_line_and_no_bug(run, folder, monkeypatch, error):
     def full(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr("bookplate.tables._SplicedTable.write", full)
+    monkeypatch.setattr("bookplate.watermark.tables.spliced.SplicedTable.write", full)
     outcome = run(*EMBED, "data.jsonl", *TO_OUT)
     place = "place: " if error.filename else ""
     assert_refused(outcome, folder, everything(folder), f"error: {place}No space left")
@@ -370,7 +371,7 @@ def test_a_bug_says_so_in_one_line(run, folder, monkeypatch):
     def broken(*args, **kwargs):
         raise ZeroDivisionError("by\nzero")
 
-    monkeypatch.setattr("bookplate.watermark.embed.mark_texts", broken)
+    monkeypatch.setattr("bookplate.watermark.piecework.mark_piece", broken)
     before = everything(folder)
     code, out, err = run(*EMBED, "data.jsonl", *TO_OUT)
     assert (code, out) == (70, "")
@@ -383,7 +384,7 @@ def test_ctrl_c_leaves_nothing(run, folder, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bookplate.watermark.embed.mark_texts", interrupted)
+    monkeypatch.setattr("bookplate.watermark.piecework.mark_piece", interrupted)
     before = everything(folder)
     code, out, _ = run(*EMBED, "data.jsonl", *TO_OUT)
     assert code not in {0, 2}
@@ -404,3 +405,43 @@ def test_files_whose_names_are_no_text_are_marked_and_restored(run, folder):
     manifest = f"{out}/private/manifest.parquet"
     assert run(*RESTORE, f"{out}/release/{name}", manifest, "--out", "back.parquet")[0] == 0
     assert read_table(folder / "back.parquet").texts == TEXTS
+
+
+# Folders, workers, and runs that are taken up again.
+
+
+def test_a_folder_is_marked_by_two_processes_and_restored(run, folder):
+    (folder / "data").mkdir()
+    for name in ("a.jsonl", "b.jsonl"):
+        (folder / "data" / name).write_bytes((folder / "data.jsonl").read_bytes())
+    code, out, err = run(*EMBED, "data", *TO_OUT, "--workers", "2")
+    assert (code, err) == (0, "")
+    assert "3, of which 2 have slots" in out
+    code, out, _ = run(*RESTORE, "out/release", MANIFEST, "--out", "back")
+    assert code == 0
+    assert "rows restored and checked  6" in out
+    assert everything(folder / "back") == everything(folder / "data")
+
+
+def test_ctrl_c_says_where_private_data_stay_and_how_to_go_on(run, folder, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bookplate.watermark.embed.join", interrupted)
+        code, out, err = run(*EMBED, "data.jsonl", *TO_OUT)
+    assert code not in {0, 2}
+    assert out == ""
+    kept = unfinished_path(folder / "out")
+    assert kept.name in err
+    assert "the same command goes on" in err
+    assert run(*EMBED, "data.jsonl", *TO_OUT, "--unit", "slot")[0] == 2
+    assert kept.exists()
+    assert run(*EMBED, "data.jsonl", *TO_OUT)[0] == 0
+    assert not kept.exists()
+
+
+def test_no_workers_is_a_usage_error(run, folder):
+    code, _, err = run(*EMBED, "data.jsonl", *TO_OUT, "--workers", "0")
+    assert code == 2
+    assert "--workers" in err

@@ -10,10 +10,10 @@ from bookplate.cli.demo.run import Plan, run_demo
 from bookplate.cli.output import quiet_libraries
 from bookplate.errors import InvalidInput
 from bookplate.stats.report import AuditReport, Status
-from bookplate.tables import read_table
 from bookplate.watermark.embed import restore
 from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.lexicon import Tier
+from bookplate.watermark.tables import read_table
 from scipy.stats import binom
 
 SMALL = Plan(

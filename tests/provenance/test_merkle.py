@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from bookplate.provenance.custody import MerkleCommitment, commit
+from bookplate.provenance.custody import MerkleCommitment, MerkleTree, commit, leaf_hash
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 CT_LEAVES = [
@@ -72,3 +72,13 @@ def test_a_node_cannot_pass_for_a_leaf():
     """Without the prefixes 00 and 01 the two trees would have one root."""
     left, right = (hashlib.sha256(b"\x00" + leaf).digest() for leaf in (b"a", b"b"))
     assert commit([b"a", b"b"]).root != commit([left + right]).root
+
+
+@pytest.mark.parametrize("size", range(1, 6))
+def test_leaves_may_come_bit_by_bit(size):
+    """After each bit the commitment is that of the leaves so far."""
+    leaves = [bytes([i]) * i for i in range(23)]
+    tree = MerkleTree()
+    for start in range(0, len(leaves), size):
+        tree.extend(map(leaf_hash, leaves[start : start + size]))
+        assert tree.commitment() == commit(leaves[: start + size])

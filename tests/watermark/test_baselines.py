@@ -8,7 +8,6 @@ from collections import Counter
 import numpy as np
 import pytest
 from bookplate.errors import InvalidInput
-from bookplate.tables import apply_edits
 from bookplate.watermark.baselines import (
     LOOK_ALIKES,
     TRIGGER_WORDS,
@@ -23,6 +22,7 @@ from bookplate.watermark.baselines import (
     restoring_edits,
 )
 from bookplate.watermark.keys import MarkingKey
+from bookplate.watermark.tables import apply_edits
 from scipy.stats import binom, chi2
 
 BASELINES = [

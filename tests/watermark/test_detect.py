@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput, VerificationError
 from bookplate.stats import Input, adjust
-from bookplate.tables import apply_edits
 from bookplate.watermark.detect import detect, detect_recipients
 from bookplate.watermark.embed import embed, mark_texts
 from bookplate.watermark.evidence import Evidence, load_evidence
@@ -17,6 +16,7 @@ from bookplate.watermark.lexicon import Tier
 from bookplate.watermark.manifest import digest_of
 from bookplate.watermark.marking import Marking, Unit
 from bookplate.watermark.scoring import score_units
+from bookplate.watermark.tables import apply_edits
 from scipy.stats import binom
 
 BY_TYPE = Marking(tier=Tier.BROAD)

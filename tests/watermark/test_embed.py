@@ -12,7 +12,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput, VerificationError
-from bookplate.tables import Edit, apply_edits, read_table
 from bookplate.watermark.embed import embed, mark_texts, original_texts, restore
 from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.lexicon import Lexicon, Tier, starts_with_vowel_sound
@@ -20,6 +19,7 @@ from bookplate.watermark.lexicon.lexicon import SCHEMA, SHIPPED_TABLE
 from bookplate.watermark.manifest import Manifest, digest_of
 from bookplate.watermark.marking import Marking, Unit
 from bookplate.watermark.selection import find_slots
+from bookplate.watermark.tables import Edit, apply_edits, read_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -185,7 +185,8 @@ def round_trip(name, content, marking):
     with tempfile.TemporaryDirectory() as name_of_folder:
         folder = Path(name_of_folder)
         (folder / name).write_bytes(content)
-        released, manifest = marked(folder, folder / name, marking=marking)
+        thirds = len(content) // 3 + 1
+        released, manifest = marked(folder, folder / name, marking=marking, piece_bytes=thirds)
         assert_restored(folder, folder / name, released, manifest)
         return read_table(released).texts
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput, VerificationError
-from bookplate.tables import apply_edits
 from bookplate.watermark.alignment import Aligner, BlindRecord
 from bookplate.watermark.embed import mark_texts
 from bookplate.watermark.evidence import Evidence
@@ -19,6 +18,7 @@ from bookplate.watermark.leak import aligner_of, leak, leak_test
 from bookplate.watermark.lexicon import Lexicon, Tier
 from bookplate.watermark.manifest import digest_of
 from bookplate.watermark.marking import Marking, Mode, Unit
+from bookplate.watermark.tables import apply_edits
 from scipy.stats import binom
 
 BY_TYPE = Marking(tier=Tier.BROAD)

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -48,6 +50,23 @@ def test_it_holds_no_text_but_the_words(path):
     assert "profitably" in content
     assert "remembered" not in content
     assert KEY.secret.hex() not in content
+
+
+def test_names_of_files_come_back_whatever_their_bytes(tmp_path, manifest):
+    files = (("a b/\u00e9.csv", 2), (os.fsdecode(b'\xff\n".csv'), 1))
+    replace(manifest, files=files).write(tmp_path / "manifest.parquet")
+    again = Manifest.read(tmp_path / "manifest.parquet")
+    assert again.files == files
+    assert again.first_row_of(tmp_path / "elsewhere" / files[0][0]) == 0
+    assert again.first_row_of(tmp_path / files[1][0]) == 2
+    assert again.first_row_of(tmp_path / "other.csv") is None
+    assert manifest.first_row_of(tmp_path / "other.csv") == 0
+
+
+def test_a_name_that_ends_like_another_is_not_guessed(manifest):
+    several = replace(manifest, files=(("a.csv", 2), ("sub/a.csv", 1)))
+    assert several.first_row_of(Path("/release/a.csv")) == 0
+    assert several.first_row_of(Path("/release/sub/a.csv")) is None
 
 
 # Keys.
@@ -220,6 +239,12 @@ HEADER_DAMAGE = {
     "words as text": lambda h: h["marking"].update(per_sentence="5"),
     "words as fraction": lambda h: h["marking"].update(per_sentence=2.5),
     "words as boolean": lambda h: h["marking"].update(per_sentence=True),
+    "files are none": lambda h: h.update(files=None),
+    "a file is a name": lambda h: h.update(files=["a"]),
+    "a file without rows": lambda h: h.update(files=[['"a"']]),
+    "a file with fewer than no rows": lambda h: h.update(files=[['"a"', -1]]),
+    "a file's name is no JSON": lambda h: h.update(files=[["a", 1]]),
+    "a file's name is a number": lambda h: h.update(files=[["7", 1]]),
     "other ghosts": lambda h: h["marking"].update(ghosts=h["marking"]["ghosts"] + 1),
     "negative ghosts": lambda h: h["marking"].update(ghosts=-1),
 }
@@ -308,6 +333,13 @@ def test_release_reveals_neither_key_nor_words(release):
         assert secret not in content
 
 
+def test_released_files_may_lie_in_folders(release):
+    data = json.loads(release.read_text())
+    data["files"] = {"a/b/c.csv": "ab" * 32, "..hidden..csv": "ab" * 32}
+    release.write_text(json.dumps(data))
+    assert Release.read(release).files == data["files"]
+
+
 def test_release_comes_back_and_is_written_alike(tmp_path, release):
     Release.read(release).write(tmp_path / "again.json")
     assert (tmp_path / "again.json").read_bytes() == release.read_bytes()
@@ -333,6 +365,13 @@ RELEASE_DAMAGE = {
     "file elsewhere": lambda d: d.update(files={"../private/data.jsonl": "ab" * 32}),
     "absolute file": lambda d: d.update(files={"/etc/passwd": "ab" * 32}),
     "file without name": lambda d: d.update(files={"": "ab" * 32}),
+    "parent on the way": lambda d: d.update(files={"a/../../b.csv": "ab" * 32}),
+    "here on the way": lambda d: d.update(files={"a/./b.csv": "ab" * 32}),
+    "two slashes": lambda d: d.update(files={"a//b.csv": "ab" * 32}),
+    "a folder": lambda d: d.update(files={"a/": "ab" * 32}),
+    "backslash": lambda d: d.update(files={"..\\b.csv": "ab" * 32}),
+    "a drive": lambda d: d.update(files={"C:b.csv": "ab" * 32}),
+    "a name with an end": lambda d: d.update(files={"b.csv\0": "ab" * 32}),
     "parent as file": lambda d: d.update(files={"..": "ab" * 32}),
     "digest is null": lambda d: d.update(files={"data.jsonl": None}),
     "an array": lambda d: [d],

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput
 from bookplate.stats import Input, power_choice
-from bookplate.tables import apply_edits
 from bookplate.watermark.embed import mark_texts
 from bookplate.watermark.evidence import Evidence
 from bookplate.watermark.keys import MarkingKey
@@ -17,6 +16,7 @@ from bookplate.watermark.lexicon import Tier
 from bookplate.watermark.manifest import digest_of
 from bookplate.watermark.marking import Marking, Mode, Unit
 from bookplate.watermark.quality import assess, render_quality
+from bookplate.watermark.tables import apply_edits
 
 KEY = MarkingKey(b"k" * 32, b"s" * 32)
 SAID = {

@@ -96,7 +96,7 @@ def test_by_type_all_slots_of_a_type_are_one_unit(texts):
 
 def test_by_record_whole_texts_are_ranked(texts):
     evidence = evidence_of(texts[:150], key_of(1), BY_RECORD)
-    from bookplate.tables import apply_edits
+    from bookplate.watermark.tables import apply_edits
 
     known = {
         apply_edits(evidence.originals[r.record], r.release_edits()) for r in evidence.marked()

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
-from ...tables import Edit, apply_edits
+from ..tables import Edit, apply_edits
 from .attack import Attacked, checked_share, checked_texts
 
 __all__ = ["DropNearDuplicates", "DropRepeats", "Whole"]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from ...errors import InvalidInput
-from ...tables import Edit, apply_edits
 from ..selection import sentence_ends
+from ..tables import Edit, apply_edits
 from .attack import TextAttack, random_for
 
 __all__ = ["DropSentences", "ShuffleSentences", "sentence_spans"]

@@ -15,9 +15,9 @@ from enum import StrEnum
 from functools import lru_cache
 
 from ...errors import InvalidInput
-from ...tables import Edit, apply_edits
 from ..lexicon import Lexicon, Tier
 from ..selection import find_slots
+from ..tables import Edit, apply_edits
 from .attack import TextAttack, checked_share, random_for
 
 __all__ = ["InformedAttack", "Resubstitute", "ShareOf", "Wording"]

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 
 from ...errors import InvalidInput
 from ...stats import Alternative, Finding, ghost_test, rank_test
-from ...tables import Edit, apply_edits
 from ..keys import Drawer
 from ..manifest import digest_of
+from ..tables import Edit, apply_edits
 
 __all__ = [
     "DRAWS",

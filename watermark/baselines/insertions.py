@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ...errors import InvalidInput
-from ...tables import Edit
 from ..attacks.sentences import sentence_spans
 from ..keys import Drawer
 from ..manifest import digest_of
+from ..tables import Edit
 from .baseline import DRAWS, Baseline, Scope, check_choices, variant_numbers
 
 __all__ = ["TRIGGER_WORDS", "Alphabet", "Place", "RandomSequence", "SentenceTrigger"]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from ...tables import Edit
 from ..keys import Drawer
+from ..tables import Edit
 from .baseline import DRAWS, Baseline, Scope, check_choices, variant_numbers
 
 __all__ = ["LOOK_ALIKES", "LookAlikes", "Pattern"]

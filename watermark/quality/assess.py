@@ -18,12 +18,12 @@ from scipy import special
 
 from ...errors import InsufficientEvidence, InvalidInput
 from ...provenance.suspect import Suspect
-from ...stats import Alternative, Input, power_choice, sample_size
-from ...tables import apply_edits
+from ...stats import Alternative, Input, PowerTest, power_choice, sample_size
 from ..evidence import Evidence
 from ..manifest import MarkedRecord
 from ..marking import Mode, Unit
 from ..selection import sentence_ends
+from ..tables import apply_edits
 
 __all__ = ["Edited", "Forecast", "Perplexity", "Quality", "assess"]
 
@@ -299,6 +299,10 @@ def _forecast(evidence: Evidence, effect: float, rng: random.Random) -> Forecast
             power_choice(max(math.floor(n), 1), effect, alpha=_TARGET_P).power for n in effective
         ),
         needed=sample_size(
-            "choice", effect, alpha=_TARGET_P, power=_TARGET_POWER, alternative=Alternative.GREATER
+            PowerTest.CHOICE,
+            effect,
+            alpha=_TARGET_P,
+            power=_TARGET_POWER,
+            alternative=Alternative.GREATER,
         ).n,
     )

@@ -11,7 +11,7 @@ import tracemalloc
 import polars as pl
 import pytest
 from bookplate.errors import InvalidInput
-from bookplate.tables import Edit, apply_edits, read_table
+from bookplate.watermark.tables import Edit, apply_edits, read_table
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -204,7 +204,7 @@ def test_a_panic_of_the_parquet_reader_is_a_refusal(tmp_path, monkeypatch):
         raise pl.exceptions.PanicException("assertion failed: offset\nnote: in Rust")
 
     FRAME.write_parquet(tmp_path / "data.parquet")
-    monkeypatch.setattr(pl, "read_parquet", panic)
+    monkeypatch.setattr(pl, "scan_parquet", panic)
     with pytest.raises(InvalidInput, match=r"cannot be read as parquet: assertion failed: offset$"):
         read_table(tmp_path / "data.parquet")
 
@@ -267,7 +267,7 @@ REFUSED = [
     (".csv", b'text,b\n1,"a"x\n', "row 1: a quote"),
     (".txt", b"text", "cannot tell the format from '.txt'"),
     ("", b"text", "cannot tell the format from ''"),
-    (".jsonl.gz", b"text", "cannot tell the format from '.gz'"),
+    (".txt.gz", b"text", "cannot tell the format from '.gz'"),
 ]  # fmt: skip
 
 

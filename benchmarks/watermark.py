@@ -1,0 +1,152 @@
+"""Marking: characters per second beside a byte-level BPE on the same texts, by workers, and memory.
+
+    python benchmarks/watermark.py [--megabytes 1000] [--workers 1 2]
+
+Whole datasets take some three minutes per 1,000 MB and core.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from functools import partial
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from bookplate.cli.demo.corpus import docstrings
+from bookplate.watermark.embed import mark_text
+from bookplate.watermark.keys import MarkingKey
+from bookplate.watermark.lexicon import Lexicon, Tier
+from bookplate.watermark.marking import Marking, Unit
+from timing import interleaved, table
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+VOCABULARY = 50_000
+MARKINGS = {
+    "by type, strict": Marking(),
+    "by type, broad": Marking(tier=Tier.BROAD),
+    "by record, 1 ghost, strict": Marking(unit=Unit.RECORD, ghosts=1),
+    "by record, 19 ghosts, strict": Marking(unit=Unit.RECORD, ghosts=19),
+}
+
+# Run apart, so that the memory of one run is not that of another. Children are workers.
+EMBED = """
+import json, resource, sys, time
+from pathlib import Path
+from bookplate.watermark.embed import embed
+from bookplate.watermark.keys import MarkingKey
+from bookplate.watermark.marking import Marking, Unit
+
+if __name__ == "__main__":
+    source, out, workers = sys.argv[1:]
+    marking = Marking(unit=Unit.RECORD, ghosts=1)
+    start = time.perf_counter()
+    embed(Path(source), Path(out), MarkingKey.generate(), marking, workers=int(workers))
+    seconds = time.perf_counter() - start
+    own, child = (
+        resource.getrusage(who).ru_maxrss * 1024
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    print(json.dumps({"seconds": seconds, "own": own, "child": child}))
+"""
+
+
+def bpe(texts: list[str]) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=VOCABULARY, show_progress=False)
+    )
+    return tokenizer
+
+
+def kernels(texts: list[str], tokenizer: Tokenizer) -> None:
+    """Marking alone, in one process: no file is read, no manifest written."""
+    size = sum(map(len, texts))
+    drawer = MarkingKey.generate().drawer()
+
+    def mark(marking: Marking) -> None:
+        lexicon = Lexicon.shipped(marking.tier)
+        for text in texts:
+            mark_text(text, lexicon, drawer, marking)
+
+    def encode() -> None:
+        for text in texts:
+            tokenizer.encode(text)
+
+    actions = {name: partial(mark, marking) for name, marking in MARKINGS.items()}
+    seconds = interleaved(5, {**actions, "BPE encoding": encode})
+    rows = [
+        [name, f"{size / s / 1e6:.1f}", f"{seconds['BPE encoding'] / s:.2f}"]
+        for name, s in seconds.items()
+    ]
+    title = f"Marking {size / 1e6:.1f} M characters of docstrings, one process"
+    heading = ["what", "M characters/s", "speed relative to BPE"]
+    table(title, heading, rows, ["tokenizers", "scipy", "numpy"])
+
+
+def write_dataset(path: Path, texts: list[str], megabytes: int) -> int:
+    """Write distinct records of about so many megabytes; returns their number of characters."""
+    written, characters = 0, 0
+    with path.open("w", encoding="utf-8") as file:
+        for number in count():
+            text = f"Record {number}. {texts[number % len(texts)]}"
+            written += file.write(json.dumps({"id": number, "text": text}) + "\n")
+            characters += len(text)
+            if written >= megabytes * 1_000_000:
+                return characters
+    raise AssertionError("counting does not end")
+
+
+def datasets(texts: list[str], tokenizer: Tokenizer, megabytes: int, workers: list[int]) -> None:
+    """Whole runs of `embed`: reading, marking by record with one ghost, release and manifest."""
+    rows = []
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        characters = write_dataset(folder / "data.jsonl", texts, megabytes)
+        (folder / "script.py").write_text(EMBED)
+        start = time.perf_counter()
+        for text in texts:
+            tokenizer.encode(text)
+        bpe_speed = sum(map(len, texts)) / (time.perf_counter() - start)
+        for n in workers:
+            command = [sys.executable, "script.py", "data.jsonl", f"out{n}", str(n)]
+            done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+            found = json.loads(done.stdout)
+            speed = characters / found["seconds"]
+            memory = found["own"] + (n * found["child"] if n > 1 else 0)
+            rows.append([
+                str(n),
+                f"{speed / 1e6:.1f}",
+                f"{speed / bpe_speed:.2f}",
+                f"{found['own'] / 1e6:,.0f}",
+                f"{memory / 1e6:,.0f}",
+            ])
+    title = f"`embed` of {megabytes:,} MB of JSON lines, by record, 1 ghost, strict"
+    heading = [
+        "workers",
+        "M characters/s",
+        "speed relative to BPE in one process",
+        "peak memory of the main process, MB",
+        "of all at most, MB",
+    ]
+    table(title, heading, rows, ["tokenizers", "polars"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--megabytes", type=int, default=1_000)
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
+    arguments = parser.parse_args()
+    texts = docstrings("scipy") + docstrings("numpy")
+    tokenizer = bpe(texts)
+    kernels(texts, tokenizer)
+    datasets(texts, tokenizer, arguments.megabytes, arguments.workers)
+
+
+if __name__ == "__main__":
+    main()

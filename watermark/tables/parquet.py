@@ -1,0 +1,175 @@
+"""Parquet: every column but the texts passes through with its type.
+
+Rows are read and written in groups, so memory does not grow with the file; it grows with the largest
+row group of the source.
+"""
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from ...errors import InvalidInput
+from .edits import Edit, apply_edits
+from .table import Columns, Place, check_columns
+
+__all__ = [
+    "ParquetTable",
+    "RowGroups",
+    "metadata_of",
+    "read_parquet",
+    "row_groups_of",
+    "write_frames",
+]
+
+_MOST_ROWS = 1 << 16
+_MOST_TEXT = 1 << 24  # bytes of text per row group
+_MOST_BYTES = 1 << 23  # compressed bytes of all columns per row group
+_OWN_METADATA = "ARROW:schema"  # polars writes it anew
+
+
+@dataclass
+class ParquetTable:
+    """Rows of a parquet file in memory."""
+
+    frame: pl.DataFrame
+    text_column: str
+    texts: list[str]
+    ids: list[str] | None
+
+    def write(self, path: Path, edits: Sequence[Sequence[Edit]]) -> None:
+        """Write the rows, edited."""
+        texts = [apply_edits(text, e) for text, e in zip(self.texts, edits, strict=True)]
+        dtype = self.frame.schema[self.text_column]
+        edited = self.frame.with_columns(pl.Series(self.text_column, texts, dtype=dtype))
+        with path.open("wb") as file:  # polars cannot take a path that is not UTF-8
+            edited.write_parquet(file)
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroups:
+    """How the rows of a file are grouped when it is written anew.
+
+    Attributes:
+        n_rows: Rows of the file.
+        size: Rows per group; it follows from the file alone.
+    """
+
+    n_rows: int
+    size: int
+
+
+def row_groups_of(path: Path, columns: Columns) -> RowGroups:
+    """Choose groups of rows that are neither small nor many megabytes large.
+
+    Raises:
+        InvalidInput: If the file cannot be read, or lacks a column.
+    """
+    with _readable(path):
+        with path.open("rb") as file:
+            scan = _scan(file)
+            _check_columns(scan.collect_schema(), path, columns)
+            text = pl.col(columns.text)
+            n_rows, n_bytes = (
+                scan
+                .select(pl.len(), text.str.len_bytes().sum().alias("bytes"))
+                .collect(engine="streaming")
+                .row(0)
+            )
+    shares = [_MOST_TEXT / max(n_bytes, 1), _MOST_BYTES / max(path.stat().st_size, 1)]
+    size = min(_MOST_ROWS, *(max(1, int(share * n_rows)) for share in shares))
+    return RowGroups(n_rows, size)
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    """What a file says of itself beside its schema, as key and value.
+
+    Raises:
+        InvalidInput: If it cannot be read.
+    """
+    with _readable(path), path.open("rb") as file:
+        metadata = pl.read_parquet_metadata(file)
+    metadata.pop(_OWN_METADATA, None)
+    return metadata
+
+
+def read_parquet(place: Place, columns: Columns, n_rows: int | None = None) -> ParquetTable:
+    """Read `n_rows` rows from a place on, or all.
+
+    Raises:
+        InvalidInput: If the file cannot be read, lacks a column, or a text or an id is missing.
+    """
+    path = place.path
+    with _readable(path), path.open("rb") as file:
+        scan = _scan(file)
+        _check_columns(scan.collect_schema(), path, columns)
+        frame = scan.slice(place.rows, n_rows).collect()
+    texts = frame[columns.text]
+    _refuse_nulls(texts, place)
+    if columns.id is None:
+        return ParquetTable(frame, columns.text, texts.to_list(), None)
+    _refuse_nulls(frame[columns.id], place)
+    ids = [str(value) for value in frame[columns.id].to_list()]
+    return ParquetTable(frame, columns.text, texts.to_list(), ids)
+
+
+def write_frames(path: Path, frames: Iterable[pl.DataFrame], metadata: Mapping[str, str]) -> None:
+    """Write a file of frames, one row group each, holding few of them in memory.
+
+    Args:
+        path: File to write.
+        frames: Its rows, at least one frame; all but the last have the same number of rows.
+        metadata: Keys and values to write beside the schema.
+    """
+    waiting = iter(frames)
+    first = next(waiting)
+
+    def source(
+        with_columns: list[str] | None,
+        predicate: pl.Expr | None,
+        n_rows: int | None,
+        batch_size: int | None,
+    ) -> Iterator[pl.DataFrame]:
+        del with_columns, predicate, n_rows, batch_size  # nothing but the whole is asked for
+        yield first
+        yield from waiting
+
+    stream = register_io_source(source, schema=first.schema)
+    with path.open("wb") as file:  # polars cannot take a path that is not UTF-8
+        stream.sink_parquet(
+            file,
+            row_group_size=max(first.height, 1),
+            maintain_order=True,
+            metadata=dict(metadata),
+            engine="streaming",
+        )
+
+
+def _scan(file: object) -> pl.LazyFrame:
+    return pl.scan_parquet(file, glob=False, hive_partitioning=False)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _readable(path: Path) -> Generator[None]:
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidInput(f"{path}: cannot be read as parquet: {reason}") from error
+
+
+def _check_columns(schema: pl.Schema, path: Path, columns: Columns) -> None:
+    check_columns(str(path), columns, schema)
+    if schema[columns.text] != pl.String:
+        raise InvalidInput(
+            f"{path}: column '{columns.text}': expected strings, got {schema[columns.text]}"
+        )
+
+
+def _refuse_nulls(series: pl.Series, place: Place) -> None:
+    if series.null_count():
+        row = int(series.is_null().arg_max() or 0) + 1
+        raise InvalidInput(f"{place.row(row)}: '{series.name}' is missing", "drop or fill this row")
