@@ -63,7 +63,9 @@ def detect(
             "ask word by word and stop once the e-value reaches 1/alpha."
         ),
     ] = MethodName.KEYED,
-    samples: Annotated[int, typer.Option(help="Answers per place (method completion only).")] = 8,
+    samples: Annotated[
+        int | None, typer.Option(help="Answers per place (method completion only; default 8).")
+    ] = None,
     budget: Annotated[
         int | None,
         typer.Option(help="Most words, or texts, to be scored (method sequential only)."),
@@ -93,6 +95,7 @@ def detect(
         raise InvalidInput(
             "--reference does not go with --method completion: answers have no scores"
         )
+    _refuse_unused(method, samples, budget)
     if held_out is not None and (recipient or reference):
         raise InvalidInput("--held-out compares two sets of texts: no --recipient, no --reference")
     evidence = load_evidence(manifest, released=released, key=marking_key, text_column=text_column)
@@ -102,7 +105,7 @@ def detect(
     if held_out is not None:
         findings, also = _compared(asked, held_out, text_column)
     elif method is MethodName.COMPLETION:
-        findings = [_completed(asked, samples)]
+        findings = [_completed(asked, 8 if samples is None else samples)]
     elif method is MethodName.SEQUENTIAL:
         findings = [_step_by_step(asked, budget)]
     elif recipient and marking_key is not None:
@@ -110,6 +113,19 @@ def detect(
     else:
         findings = [_keyed(asked)]
     conclude(suspect, findings, report, alpha=alpha, as_json=as_json, labels=labels, also=also)
+
+
+def _refuse_unused(method: MethodName, samples: int | None, budget: int | None) -> None:
+    for name, value, owner in (
+        ("--samples", samples, MethodName.COMPLETION),
+        ("--budget", budget, MethodName.SEQUENTIAL),
+    ):
+        if value is None:
+            continue
+        if method is not owner:
+            raise InvalidInput(f"{name} belongs to --method {owner}")
+        if value < 1:
+            raise InvalidInput(f"{name}: expected at least 1, got {value}")
 
 
 @dataclass(frozen=True)
@@ -185,10 +201,11 @@ def _compared(
     """Released against held-back texts, as LexiMark published it."""
     from ..files import sha256_of_file
     from ..stats import Input
-    from ..watermark.leximark import leximark_test, released_texts
+    from ..watermark.leximark import leximark_test, refuse_unfit_sets, released_texts
     from ..watermark.tables import read_table
 
     texts = read_table(held_out, text_column=text_column).texts
+    refuse_unfit_sets(asked.evidence, texts)
     model, _ = asked.reach()
     with working(f"scoring {asked.suspect}"):
         result = leximark_test(

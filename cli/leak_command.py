@@ -66,6 +66,7 @@ def leak(
         manifest, released=released, key=marking_key, text_column=released_column
     )
     table = read_table(texts, text_column=text_column)
+    audited = Input(name=texts.name, sha256=sha256_of_file(texts))
     if recipient and marking_key is not None:
         copies = copies_of(evidence, marking_key, recipient)
         with working(f"searching {texts}"):
@@ -74,7 +75,9 @@ def leak(
         conclude(
             str(texts),
             [
-                r.finding.about(name=f"leak test, copy of {name}")
+                r.finding.about(
+                    name=f"leak test, copy of {name}", inputs=(*r.finding.inputs, audited)
+                )
                 for r, name in zip(results, recipient, strict=True)
             ],
             report,
@@ -85,7 +88,6 @@ def leak(
         return
     with working(f"searching {texts}"):
         result = leak_of(evidence, table.texts, seed=seed, name=visible(texts.name))
-    audited = Input(name=texts.name, sha256=sha256_of_file(texts))
     finding = result.finding.about(inputs=(*result.finding.inputs, audited))
     if report is not None:
         _write_report(report, str(texts), result, finding.inputs, alpha)

@@ -63,6 +63,8 @@ def quality(
             (staged / "quality.html").write_text(page, encoding="utf-8")
             text = json.dumps(found.to_dict(), indent=2, allow_nan=False)
             (staged / "quality.json").write_text(text + "\n", encoding="utf-8")
+            for file in staged.iterdir():
+                file.chmod(0o600)
     if as_json:
         print_json(found.to_dict())
     else:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import InvalidInput
 from .detect_command import detect
 from .leak_command import leak
 from .options import AsJson, TextColumn, TierName
@@ -84,9 +85,9 @@ def embed(
         int | None, typer.Option(help="Number of shards (unit 'shard' only; default 10).")
     ] = None,
     recipient: Annotated[
-        str,
+        str | None,
         typer.Option(help="Who gets this copy: its marks are drawn by a sub-key of its own."),
-    ] = "",
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
     text_column: TextColumn = "text",
     id_column: IdColumn = None,
@@ -102,6 +103,8 @@ def embed(
     from ..watermark.lexicon import Tier
     from ..watermark.marking import Marking, Mode, Unit
 
+    if recipient is not None and not recipient.strip():
+        raise InvalidInput("--recipient: the name is empty", "leave it out for one copy for all")
     default_ghosts = 19 if unit is UnitName.RECORD else 0
     default_shards = 10 if unit is UnitName.SHARD else 0
     marking = Marking(
@@ -121,7 +124,7 @@ def embed(
                 marking,
                 text_column=text_column,
                 id_column=id_column,
-                recipient=recipient,
+                recipient=recipient or "",
                 workers=workers,
                 progress=lambda rows: show(f"marking {source}: {rows:,} rows"),
             )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import InsufficientEvidence, InvalidInput
 from ..provenance.suspect import Completer
 from ..stats import Finding, choice_test
-from .evidence import Evidence
+from .evidence import KEY_ASSUMPTION, Evidence
 from .manifest import MarkedSlot
 from .marking import Mode, Unit
 
@@ -67,7 +67,12 @@ def count_answers(
         InvalidInput: If the release was not marked with a key, or the unit is the record.
     """
     marking = evidence.manifest.marking
-    if marking.mode is not Mode.KEYED or marking.unit is Unit.RECORD:
+    if marking.mode is not Mode.KEYED:
+        raise InvalidInput(
+            "this release was marked in mode 'leximark', where no key draws anything",
+            "compare it with marked texts that were held back: --held-out",
+        )
+    if marking.unit is Unit.RECORD:
         raise InvalidInput(
             "answers are counted per word: they fit releases marked with a key by type, shard or slot",
             "use 'detect' with a model that gives log-probabilities",
@@ -144,10 +149,7 @@ def completion_test(
         name="completion test",
         question=f"Does {suspect.identity.name} continue the original texts with the released words?",
         unit=f"{evidence.manifest.marking.unit.plural} with an answer",
-        assumptions=(
-            "The key that drew the choices was secret, and text that carries its choices could reach the "
-            "suspect from the release only.",
-        ),
+        assumptions=(KEY_ASSUMPTION,),
         warnings=(
             *finding.warnings,
             *evidence.warnings,

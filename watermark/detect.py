@@ -12,7 +12,7 @@ from dataclasses import replace
 from ..errors import InvalidInput
 from ..provenance.suspect import Suspect, refuse_same_model
 from ..stats import Finding, choice_test, ghost_test
-from .evidence import Evidence
+from .evidence import KEY_ASSUMPTION, Evidence
 from .keys import MarkingKey
 from .marking import Mode, Unit
 from .recipients import copies_of
@@ -23,10 +23,6 @@ __all__ = ["detect", "detect_recipients", "unit_test"]
 # Levels of a reference's own test: refused as having seen the release, or only pointed out.
 _SPOILT_REFERENCE, _DOUBTFUL_REFERENCE = 1e-4, 1e-2
 _SLOT_NOISE = 2.0  # variance between slots of a type, relative to that between models
-_KEY_ASSUMPTION = (
-    "The key that drew the choices was secret, and text that carries its choices could reach the suspect "
-    "from the release only."
-)
 
 
 def detect(
@@ -160,7 +156,7 @@ class _Scored:
             question=f"Was {self._suspect.identity.name} trained on the marked release?",
             unit=evidence.manifest.marking.unit.plural,
             assumptions=(
-                _KEY_ASSUMPTION,
+                KEY_ASSUMPTION,
                 *(
                     ("The references never saw the release; one that did costs power.",)
                     if references

@@ -14,7 +14,7 @@ from ..files import new_file, new_folder, resumable_folder, sha256_of_file
 from .keys import MarkingKey
 from .lexicon import Lexicon
 from .manifest import Manifest, ManifestHeader, MarkedRecord, digest_of
-from .marking import Marking
+from .marking import Marking, Mode
 from .merging import merge
 from .piecework import Job, Part, do_pieces
 from .release import Release
@@ -60,6 +60,22 @@ class EmbedSummary:
     edited_words: int
 
 
+def _own_key(key: MarkingKey, marking: Marking, recipient: str) -> MarkingKey:
+    """The key that draws the choices.
+
+    Raises:
+        InvalidInput: If there is a recipient, but the key draws nothing.
+    """
+    if not recipient:
+        return key
+    if marking.mode is not Mode.KEYED:
+        raise InvalidInput(
+            f"mode '{marking.mode}' gives every recipient the same text, so nobody could be traced",
+            "leave out --recipient, or use mode 'keyed'",
+        )
+    return key.for_recipient(recipient)
+
+
 def mark_texts(
     texts: Sequence[str],
     key: MarkingKey,
@@ -87,7 +103,7 @@ def mark_texts(
         InsufficientEvidence: If no text has a slot, so that nothing would be marked.
     """
     table = Lexicon.shipped(marking.tier) if lexicon is None else lexicon
-    key = key.for_recipient(recipient) if recipient else key
+    key = _own_key(key, marking, recipient)
     drawer = key.drawer()
     marked = {text: mark_text(text, table, drawer, marking) for text in dict.fromkeys(texts)}
     _refuse_no_slots(sum(len(record.slots) for record in marked.values()), len(texts))
@@ -161,9 +177,12 @@ def embed(
     if workers < 1 or piece_bytes < 1:
         raise InvalidInput(f"expected at least 1 worker and 1 byte, got {workers}, {piece_bytes}")
     files = dataset_files(source)
+    for name, path in files.items():
+        if name.split("/")[0] == RELEASE_NAME:
+            raise InvalidInput(f"{path}: {RELEASE_NAME} is the name of a file of ours", "rename it")
     columns = Columns(text_column, id_column)
     table = Lexicon.shipped(marking.tier) if lexicon is None else lexicon
-    key = key.for_recipient(recipient) if recipient else key
+    key = _own_key(key, marking, recipient)
     header = ManifestHeader(
         marking=marking,
         lexicon_sha256=table.sha256,

@@ -12,7 +12,12 @@ from .manifest import Manifest, MarkedRecord
 from .release import Release
 from .tables import dataset_files, read_table
 
-__all__ = ["Evidence", "load_evidence"]
+__all__ = ["KEY_ASSUMPTION", "Evidence", "load_evidence"]
+
+KEY_ASSUMPTION = (
+    "The key that drew the choices was secret and marked nothing else, and text that carries its choices "
+    "could reach those who made what is examined from the release only."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

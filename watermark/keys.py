@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,9 @@ class MarkingKey:
                 f"recipient {visible(name)!r}: expected 1 to {_LONGEST_NAME} visible characters, no white "
                 "space at the ends"
             )
-        encoded = name.encode("utf-8")
+        encoded = unicodedata.normalize("NFC", name).encode(
+            "utf-8"
+        )  # as file names may be decomposed
         return MarkingKey(
             self._derived(b"recipient secret " + encoded),
             self._derived(b"recipient salt " + encoded),

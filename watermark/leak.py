@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from ..errors import InsufficientEvidence, InvalidInput, VerificationError
 from ..stats import Effect, Finding, choice_test
 from .alignment import Aligner, Alignment, BlindRecord
-from .evidence import Evidence
+from .evidence import KEY_ASSUMPTION, Evidence
 from .manifest import MarkedRecord
 from .marking import Mode, Unit
 
@@ -42,8 +42,7 @@ _LEAST_P = 1e-3  # a test that cannot get below this p-value says little
 _Z95 = 1.959963984540054
 
 _ASSUMPTIONS = (
-    "The key that drew the choices was secret, and text that carries its choices could reach the makers "
-    "of these texts from the release only.",
+    KEY_ASSUMPTION,
     "Passages and the words in them were found without looking at which choices were released.",
 )
 

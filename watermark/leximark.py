@@ -14,11 +14,15 @@ from ..errors import InsufficientEvidence, InvalidInput
 from ..provenance.suspect import Suspect
 from ..stats import Alternative, Finding, Input, RocResult, roc, welch_test
 from .evidence import Evidence
+from .lexicon import Lexicon
+from .marking import Mode
+from .selection import find_slots, to_the_rarest
 from .tables import apply_edits
 
-__all__ = ["LexiMarkResult", "leximark_test", "released_texts"]
+__all__ = ["LexiMarkResult", "leximark_test", "refuse_unfit_sets", "released_texts"]
 
 _FEWEST_TEXTS = 2
+_MOST_UNMARKED = 0.2
 _FPRS = (0.05, 0.01)
 _ONE_DISTRIBUTION = (
     "Released and held-back texts come from one distribution, for instance by a split at random."
@@ -44,6 +48,36 @@ def released_texts(evidence: Evidence) -> list[str]:
         apply_edits(evidence.originals[record.record], record.release_edits())
         for record in evidence.marked()
     ]
+
+
+def refuse_unfit_sets(evidence: Evidence, held_out: Sequence[str]) -> None:
+    """Refuse to compare a keyed release, or with texts that were not marked as the release was.
+
+    Unmarked texts differ from marked ones under any model, however innocent.
+
+    Raises:
+        InvalidInput: If the release is a keyed one, or many of the held-back texts still have words that
+            marking would have replaced.
+    """
+    marking = evidence.manifest.marking
+    if marking.mode is not Mode.LEXIMARK:
+        raise InvalidInput(
+            "this release was marked with a key: comparing sets of texts would give up its exact test",
+            "leave out --held-out",
+        )
+    lexicon = Lexicon.shipped(marking.tier)
+
+    def unmarked_share(texts: Sequence[str]) -> float:
+        left = [find_slots(text, lexicon, per_sentence=marking.per_sentence) for text in texts]
+        return sum(map(bool, map(to_the_rarest, left))) / max(len(texts), 1)
+
+    # Words beyond the number per sentence stay in marked texts too.
+    excess = unmarked_share(held_out) - unmarked_share(released_texts(evidence))
+    if excess > _MOST_UNMARKED:
+        raise InvalidInput(
+            f"{excess:.0%} more held-back than released texts have words that marking replaces",
+            "mark them as the release was marked, with 'embed --mode leximark', and give what it wrote",
+        )
 
 
 def leximark_test(

@@ -1,5 +1,6 @@
 """One dataset, a copy for each recipient: the same slots with draws of each recipient's own key."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -29,8 +30,9 @@ def copies_of(
     """
     if not recipients:
         raise InvalidInput("recipients: name at least one")
-    if len(set(recipients)) < len(recipients):
-        twice = next(name for name in recipients if list(recipients).count(name) > 1)
+    names = [unicodedata.normalize("NFC", name) for name in recipients]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
         raise InvalidInput(f"recipient {twice!r} is named twice")
     if evidence.manifest.recipient and key.commitment == evidence.manifest.key_commitment:
         raise VerificationError(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import InsufficientEvidence, InvalidInput
 from ..provenance.suspect import ChoiceSlot, Suspect, refuse_same_model
 from ..stats import Alternative, Finding, RankEProcess
-from .evidence import Evidence
+from .evidence import KEY_ASSUMPTION, Evidence
 from .marking import Mode, Unit
 from .scoring import score_variants, variants_of
 
@@ -107,8 +107,7 @@ def detect_sequentially(
             question=f"Was {suspect.identity.name} trained on the marked release?",
             unit=evidence.manifest.marking.unit.plural,
             assumptions=(
-                "The key that drew the choices was secret, and text that carries its choices could "
-                "reach the suspect from the release only.",
+                KEY_ASSUMPTION,
                 *finding.assumptions,
             ),
             warnings=(*finding.warnings, *evidence.warnings),

@@ -117,8 +117,11 @@ def test_other_ways_to_ask(run, marked):
     for options, message in (
         (["--method", "completion", "--reference", "model"], "answers have no scores"),
         (["--method", "sequential", "--held-out", "data.parquet"], "do not go with --method"),
-        (["--method", "sequential", "--budget", "0"], "budget: expected a positive number"),
-        (["--method", "completion", "--samples", "0"], "at least 1 sample"),
+        (["--method", "sequential", "--budget", "0"], "--budget: expected at least 1, got 0"),
+        (["--method", "completion", "--samples", "0"], "--samples: expected at least 1, got 0"),
+        (["--method", "sequential", "--samples", "3"], "--samples belongs to --method completion"),
+        (["--budget", "3"], "--budget belongs to --method sequential"),
+        (["--held-out", "data.parquet"], "was marked with a key"),
     ):
         refused(run(*detect, *options), message)
 

@@ -142,10 +142,10 @@ def test_refusals(texts):
     evidence = evidence_of(texts[:60], key_of(1))
     with pytest.raises(InsufficientEvidence, match="answers is one of the choices"):
         completion_test(evidence, Answers(evidence, silent=1.0), seed=1)
-    for marking in (
-        Marking(unit=Unit.RECORD, tier=Tier.BROAD, ghosts=3),
-        Marking(mode=Mode.LEXIMARK, tier=Tier.BROAD),
+    for marking, message in (
+        (Marking(unit=Unit.RECORD, tier=Tier.BROAD, ghosts=3), "answers are counted per word"),
+        (Marking(mode=Mode.LEXIMARK, tier=Tier.BROAD), "no key draws anything"),
     ):
         other = evidence_of(texts[:60], key_of(1), marking)
-        with pytest.raises(InvalidInput, match="answers are counted per word"):
+        with pytest.raises(InvalidInput, match=message):
             completion_test(other, Answers(evidence), seed=1)

@@ -181,6 +181,11 @@ def test_a_recipients_key_follows_from_the_owners_and_from_nothing_else():
     assert owner.for_recipient("alice") != alice
 
 
+def test_two_spellings_of_one_name_are_one_recipient():
+    owner = MarkingKey(b"k" * 32, b"s" * 32)
+    assert owner.for_recipient("Jos\u00e9") == owner.for_recipient("Jose\u0301")
+
+
 def test_a_recipients_key_is_hkdf_by_hand():
     """RFC 5869 with one block: HMAC(HMAC(zeros, secret), info | 01)."""
     owner = MarkingKey(b"k" * 32, b"s" * 32)

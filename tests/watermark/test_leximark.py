@@ -11,7 +11,7 @@ from bookplate.watermark.embed import mark_text, mark_texts
 from bookplate.watermark.evidence import Evidence
 from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.lexicon import Lexicon, Tier
-from bookplate.watermark.leximark import leximark_test, released_texts
+from bookplate.watermark.leximark import leximark_test, refuse_unfit_sets, released_texts
 from bookplate.watermark.manifest import digest_of
 from bookplate.watermark.marking import Marking, Mode, Unit
 
@@ -103,3 +103,19 @@ def test_refusals(evidence, held_out):
         detect(evidence, Remembers(), seed=1)
     with pytest.raises(InvalidInput, match="it has no unit 'slot'"):
         Marking(mode=Mode.LEXIMARK, unit=Unit.SLOT)
+
+
+def test_texts_that_were_not_marked_alike_are_refused(evidence, held_out, english):
+    """Any model tells marked from unmarked texts; an innocent one would be accused."""
+    refuse_unfit_sets(evidence, held_out)
+    with pytest.raises(InvalidInput, match="more held-back than released texts have words"):
+        refuse_unfit_sets(evidence, english[200:400])
+    keyed = mark_texts(english[:60], KEY, Marking(tier=Tier.BROAD))
+    other = Evidence(manifest=keyed, originals={digest_of(text): text for text in english[:60]})
+    with pytest.raises(InvalidInput, match="was marked with a key"):
+        refuse_unfit_sets(other, held_out)
+
+
+def test_recipients_of_one_text_cannot_be_told_apart(english):
+    with pytest.raises(InvalidInput, match="nobody could be traced"):
+        mark_texts(english[:60], KEY, PUBLISHED, recipient="Alice")

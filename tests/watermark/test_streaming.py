@@ -651,3 +651,20 @@ def test_a_worker_that_is_killed_is_no_bug_and_loses_nothing(tmp_path, many, mon
 def test_no_workers_do_no_work(tmp_path, options):
     with pytest.raises(InvalidInput, match="at least 1 worker"):
         embed(write_source(tmp_path / "a.csv", [SURE]), tmp_path / "out", KEY, BY_TYPE, **options)
+
+
+def test_what_would_be_left_out_in_silence_is_refused(tmp_path):
+    """A link to a folder is not looked into, and release.json is ours."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.jsonl").write_text('{"text": "go quickly"}\n')
+    (tmp_path / "elsewhere").mkdir()
+    (source / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InvalidInput, match="is a link to a folder"):
+        embed(source, tmp_path / "out", KEY, Marking(tier=Tier.BROAD))
+    (source / "link").unlink()
+    (source / "release.json").mkdir()
+    (source / "release.json" / "b.jsonl").write_text('{"text": "go quickly"}\n')
+    with pytest.raises(InvalidInput, match=r"release\.json is the name of a file of ours"):
+        embed(source, tmp_path / "out", KEY, Marking(tier=Tier.BROAD))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "source"]

@@ -71,7 +71,13 @@ def dataset_files(source: Path, *, but: str = "") -> dict[str, Path]:
         table_file(source)
         found = {source.name: source}
     else:
-        names = {path: path.relative_to(source) for path in source.rglob("*") if path.is_file()}
+        every = list(source.rglob("*"))
+        for path in every:  # which are not looked into
+            if path.is_symlink() and path.is_dir():
+                raise InvalidInput(
+                    f"{path}: is a link to a folder", "copy the folder there, or name it by itself"
+                )
+        names = {path: path.relative_to(source) for path in every if path.is_file()}
         found = {
             name.as_posix(): path
             for path, name in names.items()
