@@ -17,6 +17,7 @@ Notation: records i = 1, 2, ...; K strengths theta_k; E_k the capital of part k,
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -51,7 +52,7 @@ _COMMON_ASSUMPTIONS = (
 )
 
 
-class _EProcess:
+class _EProcess(ABC):
     """What both processes share: the capital, its largest value so far, the decision, the saved state.
 
     Attributes:
@@ -163,8 +164,13 @@ class _EProcess:
         process._restore(state)
         return process
 
+    @abstractmethod
+    def finding(self) -> Finding:
+        """What the records so far show."""
+
+    @abstractmethod
     def _extra_state(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """What this kind of process adds to a saved state."""
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         n = _whole(state, "n", 0, None)

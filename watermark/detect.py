@@ -6,6 +6,7 @@ only randomness is the key's, and a model that never saw the release is independ
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -128,7 +129,7 @@ def unit_test(
     )
 
 
-class _Scored:
+class _Scored(ABC):
     """A suspect and its references, asked; what remains is to compare their scores with draws."""
 
     def __init__(self, suspect: Suspect, references: Sequence[Suspect]) -> None:
@@ -180,11 +181,13 @@ class _Scored:
             ),
         )
 
+    @abstractmethod
     def _test(self, evidence: Evidence, seed: int) -> Finding:
-        raise NotImplementedError
+        """The suspect's scores against the draws."""
 
+    @abstractmethod
     def _own_tests(self, evidence: Evidence, seed: int) -> list[Finding]:
-        raise NotImplementedError
+        """Each reference's own scores against the draws."""
 
     def _warnings(self, evidence: Evidence) -> list[str]:
         del evidence
