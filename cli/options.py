@@ -10,6 +10,7 @@ __all__ = [
     "Alpha",
     "AsJson",
     "Device",
+    "IdColumn",
     "Recipients",
     "References",
     "Report",
@@ -47,6 +48,7 @@ Report = Annotated[
 ]
 Alpha = Annotated[float, typer.Option(help="Threshold of the report's verdict, fixed in advance.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
+IdColumn = Annotated[str | None, typer.Option(help="Column (or key) of the dataset's own ids.")]
 TextColumn = Annotated[str, typer.Option(help="Column (or key) that holds the text.")]
 Recipients = Annotated[
     list[str] | None,

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from .. import __version__
 from ..errors import InsufficientEvidence, InvalidInput, VerificationError
 from ..files import new_file, new_folder, resumable_folder, sha256_of_file
+from .candidates import CandidateSource, LexiconSource
 from .keys import MarkingKey
-from .lexicon import Lexicon
 from .manifest import Manifest, ManifestHeader, MarkedRecord, digest_of
 from .marking import Marking, Mode
 from .merging import merge
@@ -37,6 +37,9 @@ __all__ = ["EmbedSummary", "embed", "mark_text", "mark_texts", "original_texts",
 
 MANIFEST_NAME = "manifest.parquet"
 RELEASE_NAME = "release.json"
+CONTEXT_PIECE_BYTES = (
+    1 << 18
+)  # a model reads some hundred sentences a second; a kill loses one piece
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,20 +63,12 @@ class EmbedSummary:
     edited_words: int
 
 
-def _own_key(key: MarkingKey, marking: Marking, recipient: str) -> MarkingKey:
-    """The key that draws the choices.
-
-    Raises:
-        InvalidInput: If there is a recipient, but the key draws nothing.
-    """
-    if not recipient:
-        return key
-    if marking.mode is not Mode.KEYED:
+def _refuse_no_draws(marking: Marking, recipient: str) -> None:
+    if recipient and marking.mode is not Mode.KEYED:
         raise InvalidInput(
             f"mode '{marking.mode}' gives every recipient the same text, so nobody could be traced",
             "leave out --recipient, or use mode 'keyed'",
         )
-    return key.for_recipient(recipient)
 
 
 def mark_texts(
@@ -81,8 +76,9 @@ def mark_texts(
     key: MarkingKey,
     marking: Marking,
     *,
-    lexicon: Lexicon | None = None,
+    candidates: CandidateSource | None = None,
     ids: Sequence[str] | None = None,
+    dataset: str = "",
     recipient: str = "",
 ) -> Manifest:
     """Mark a list of texts.
@@ -91,8 +87,10 @@ def mark_texts(
         texts: Original texts; equal texts get equal marks and one entry in the manifest.
         key: The secret key.
         marking: How to mark.
-        lexicon: The substitution table; default: the shipped one, of the marking's tier.
+        candidates: What may stand for which word; default: the shipped table, strict tier.
         ids: The dataset's own id of each text, or None.
+        dataset: Which of the owner's datasets this is; its choices are drawn by a sub-key of its own.
+            Empty where the key marks no other.
         recipient: Whose copy this is; its choices are drawn by a sub-key of its own. Empty for one
             copy for all.
 
@@ -102,10 +100,15 @@ def mark_texts(
     Raises:
         InsufficientEvidence: If no text has a slot, so that nothing would be marked.
     """
-    table = Lexicon.shipped(marking.tier) if lexicon is None else lexicon
-    key = _own_key(key, marking, recipient)
+    _refuse_no_draws(marking, recipient)
+    source = LexiconSource() if candidates is None else candidates
+    key = key.for_copy(dataset, recipient)
     drawer = key.drawer()
-    marked = {text: mark_text(text, table, drawer, marking) for text in dict.fromkeys(texts)}
+    distinct = list(dict.fromkeys(texts))
+    marked = {
+        text: mark_text(text, slots, drawer, marking)
+        for text, slots in zip(distinct, source.slots(distinct), strict=True)
+    }
     _refuse_no_slots(sum(len(record.slots) for record in marked.values()), len(texts))
     shared = {digest for digest, n in Counter(r.released for r in marked.values()).items() if n > 1}
     texts_ids: dict[str, set[str]] = {}
@@ -121,7 +124,9 @@ def mark_texts(
         )
         for text, record in marked.items()
     ]
-    return Manifest.create(marking, table.sha256, key, records, recipient=recipient)
+    return Manifest.create(
+        marking, source.identity, key, records, dataset=dataset, recipient=recipient
+    )
 
 
 def _refuse_no_slots(n_slots: int, n_texts: int) -> None:
@@ -140,10 +145,11 @@ def embed(
     *,
     text_column: str = "text",
     id_column: str | None = None,
-    lexicon: Lexicon | None = None,
+    candidates: CandidateSource | None = None,
+    dataset: str = "",
     recipient: str = "",
     workers: int = 1,
-    piece_bytes: int = PIECE_BYTES,
+    piece_bytes: int | None = None,
     progress: Callable[[int], object] = lambda rows: None,
 ) -> EmbedSummary:
     """Mark a dataset; write `out/release/` to publish and `out/private/` to keep.
@@ -160,11 +166,13 @@ def embed(
         marking: How to mark.
         text_column: Column of the texts.
         id_column: Column of the dataset's own ids, or None.
-        lexicon: The substitution table; default: the shipped one.
+        candidates: See `mark_texts`.
+        dataset: See `mark_texts`.
         recipient: See `mark_texts`.
         workers: Number of processes. With more than one, a script that calls this must be importable:
             its own work stands below `if __name__ == "__main__":`.
-        piece_bytes: Uncompressed bytes of a piece of a text file, about.
+        piece_bytes: Uncompressed bytes of a piece of a text file, about; default: `PIECE_BYTES`, and
+            `CONTEXT_PIECE_BYTES` where a model reads every sentence.
         progress: Called after each piece with the number of rows done so far.
 
     Returns:
@@ -174,19 +182,23 @@ def embed(
         InvalidInput: If the dataset cannot be read or `out` exists; nothing is left behind then.
         InsufficientEvidence: If nothing could be marked.
     """
+    source_of_words = LexiconSource() if candidates is None else candidates
+    if piece_bytes is None:
+        piece_bytes = CONTEXT_PIECE_BYTES if source_of_words.reads_context else PIECE_BYTES
     if workers < 1 or piece_bytes < 1:
         raise InvalidInput(f"expected at least 1 worker and 1 byte, got {workers}, {piece_bytes}")
+    _refuse_no_draws(marking, recipient)
     files = dataset_files(source)
     for name, path in files.items():
         if name.split("/")[0] == RELEASE_NAME:
             raise InvalidInput(f"{path}: {RELEASE_NAME} is the name of a file of ours", "rename it")
     columns = Columns(text_column, id_column)
-    table = Lexicon.shipped(marking.tier) if lexicon is None else lexicon
-    key = _own_key(key, marking, recipient)
+    key = key.for_copy(dataset, recipient)
     header = ManifestHeader(
         marking=marking,
-        lexicon_sha256=table.sha256,
+        candidates=source_of_words.identity,
         key_commitment=key.commitment,
+        dataset=dataset,
         recipient=recipient,
     )
     description = {
@@ -197,7 +209,7 @@ def embed(
         "files": [_identity(name, path) for name, path in files.items()],
     }
     with resumable_folder(out, description) as unfinished:
-        job = Job(key, marking, lexicon, unfinished.parts)
+        job = Job(key, marking, source_of_words, unfinished.parts)
         cut = {name: _Cut(path, columns, piece_bytes) for name, path in files.items()}
         pieces = itertools.chain.from_iterable(cut.values())
         units, done = _collected(do_pieces(pieces, job, workers=workers), progress)
@@ -277,7 +289,7 @@ def _assemble(
     merged = merge(all_parts, private / MANIFEST_NAME, header)
     Release(
         marking=header.marking,
-        lexicon_sha256=header.lexicon_sha256,
+        candidates=header.candidates,
         key_commitment=header.key_commitment,
         manifest=merged.commitment,
         files={name: sha256_of_file(public / name) for name in files},

@@ -90,6 +90,20 @@ class MarkingKey:
         """The source of this key's choices."""
         return Drawer(self._derived(b"draw"))
 
+    def for_dataset(self, name: str) -> "MarkingKey":
+        """The sub-key of one of several datasets, so that each gets choices of its own.
+
+        With the same choices in two datasets, a model that learnt them from one would testify to
+        the other.
+
+        Args:
+            name: The dataset; see `for_recipient`.
+
+        Raises:
+            InvalidInput: As for `for_recipient`.
+        """
+        return self._named("dataset", name)
+
     def for_recipient(self, name: str) -> "MarkingKey":
         """The sub-key of one recipient of the dataset, so that each gets choices of its own.
 
@@ -103,17 +117,24 @@ class MarkingKey:
             InvalidInput: If the name is empty, longer than 200 characters, has white space at an end
                 or holds characters that cannot be seen.
         """
+        return self._named("recipient", name)
+
+    def for_copy(self, dataset: str, recipient: str) -> "MarkingKey":
+        """The key that draws the choices of one copy of one dataset; an empty name takes no step."""
+        key = self.for_dataset(dataset) if dataset else self
+        return key.for_recipient(recipient) if recipient else key
+
+    def _named(self, kind: str, name: str) -> "MarkingKey":
         if not 0 < len(name) <= _LONGEST_NAME or name != name.strip() or not name.isprintable():
             raise InvalidInput(
-                f"recipient {visible(name)!r}: expected 1 to {_LONGEST_NAME} visible characters, no white "
+                f"{kind} {visible(name)!r}: expected 1 to {_LONGEST_NAME} visible characters, no white "
                 "space at the ends"
             )
-        encoded = unicodedata.normalize("NFC", name).encode(
-            "utf-8"
-        )  # as file names may be decomposed
+        # Composed, as file names may be decomposed.
+        encoded = unicodedata.normalize("NFC", name).encode("utf-8")
         return MarkingKey(
-            self._derived(b"recipient secret " + encoded),
-            self._derived(b"recipient salt " + encoded),
+            self._derived(f"{kind} secret ".encode() + encoded),
+            self._derived(f"{kind} salt ".encode() + encoded),
         )
 
     def row_salter(self) -> Callable[[str], bytes]:

@@ -7,16 +7,19 @@ data can show; the keyed tests in `detect` need no such assumption.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..errors import InsufficientEvidence, InvalidInput
 from ..provenance.suspect import Suspect
 from ..stats import Alternative, Finding, Input, RocResult, roc, welch_test
+from .candidates import LexiconSource
 from .evidence import Evidence
-from .lexicon import Lexicon
+from .lexicon import Lexicon, Tier
 from .marking import Mode
-from .selection import find_slots, to_the_rarest
+from .selection import Budget, to_the_rarest
+from .source_identity import SourceIdentity
 from .tables import apply_edits
 
 __all__ = ["LexiMarkResult", "leximark_test", "refuse_unfit_sets", "released_texts"]
@@ -53,7 +56,8 @@ def released_texts(evidence: Evidence) -> list[str]:
 def refuse_unfit_sets(evidence: Evidence, held_out: Sequence[str]) -> None:
     """Refuse to compare a keyed release, or with texts that were not marked as the release was.
 
-    Unmarked texts differ from marked ones under any model, however innocent.
+    Unmarked texts differ from marked ones under any model, however innocent. Where a language model
+    named the substitutes, this cannot be told without it, and nothing is refused.
 
     Raises:
         InvalidInput: If the release is a keyed one, or many of the held-back texts still have words that
@@ -65,10 +69,12 @@ def refuse_unfit_sets(evidence: Evidence, held_out: Sequence[str]) -> None:
             "this release was marked with a key: comparing sets of texts would give up its exact test",
             "leave out --held-out",
         )
-    lexicon = Lexicon.shipped(marking.tier)
+    table = _table_of(evidence.manifest.candidates)
+    if table is None:
+        return
 
     def unmarked_share(texts: Sequence[str]) -> float:
-        left = [find_slots(text, lexicon, per_sentence=marking.per_sentence) for text in texts]
+        left = table.slots(texts)
         return sum(map(bool, map(to_the_rarest, left))) / max(len(texts), 1)
 
     # Words beyond the number per sentence stay in marked texts too.
@@ -78,6 +84,17 @@ def refuse_unfit_sets(evidence: Evidence, held_out: Sequence[str]) -> None:
             f"{excess:.0%} more held-back than released texts have words that marking replaces",
             "mark them as the release was marked, with 'embed --mode leximark', and give what it wrote",
         )
+
+
+def _table_of(source: SourceIdentity) -> LexiconSource | None:
+    """The table that a source took its words from, if any."""
+    settings = source.settings
+    if "tier" not in settings:
+        return None
+    limits: dict[str, Any] = {
+        name: settings.get(name) for name in ("per_sentence", "share", "most_per_record")
+    }
+    return LexiconSource(Lexicon.shipped(Tier(str(settings["tier"]))), budget=Budget(**limits))
 
 
 def leximark_test(

@@ -22,8 +22,8 @@ import polars as pl
 
 from ..errors import BookplateError
 from ..files import Interrupted
+from .candidates import CandidateSource
 from .keys import MarkingKey
-from .lexicon import Lexicon
 from .manifest import MarkedRecord, leaf_of, rows_frame
 from .marking import Marking, Unit
 from .tables import Piece
@@ -42,18 +42,14 @@ class Job:
     Attributes:
         key: The key that draws the choices; a recipient's own where there are recipients.
         marking: How to mark.
-        lexicon: The substitution table; None for the shipped one of the marking's tier.
+        candidates: What may stand for which word.
         parts: Folder for finished parts.
     """
 
     key: MarkingKey
     marking: Marking
-    lexicon: Lexicon | None
+    candidates: CandidateSource
     parts: Path
-
-    def table(self) -> Lexicon:
-        """The substitution table."""
-        return Lexicon.shipped(self.marking.tier) if self.lexicon is None else self.lexicon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +120,15 @@ def mark_piece(piece: Piece, stem: Path, job: Job) -> Part:
         InvalidInput: If the piece is not what it should be.
     """
     table = piece.read()
-    drawer, lexicon = job.key.drawer(), job.table()
+    drawer = job.key.drawer()
     rows: dict[str, list[int]] = {}
     for row, text in enumerate(table.texts):
         rows.setdefault(text, []).append(row)
-    marked = {text: mark_text(text, lexicon, drawer, job.marking) for text in rows}
+    slots = job.candidates.slots(list(rows))
+    marked = {
+        text: mark_text(text, found, drawer, job.marking)
+        for text, found in zip(rows, slots, strict=True)
+    }
     records = sorted(
         (_with_rows(record, rows[text], table.ids) for text, record in marked.items()),
         key=lambda record: record.record,

@@ -10,6 +10,7 @@ from ..errors import InvalidInput
 from ..files import hexadecimal, read_json
 from ..provenance.custody import MerkleCommitment
 from .marking import Marking
+from .source_identity import SourceIdentity
 
 __all__ = ["Release"]
 
@@ -22,21 +23,21 @@ class Release:
 
     Attributes:
         marking: How the dataset was marked.
-        lexicon_sha256: Digest of the substitution table.
+        candidates: What said which words may stand for which.
         key_commitment: Salted commitment to the key.
         manifest: Merkle commitment to the manifest's rows.
         files: Name and SHA-256 of each released file; names are paths below the release, with `/`.
     """
 
     marking: Marking
-    lexicon_sha256: str
+    candidates: SourceIdentity
     key_commitment: str
     manifest: MerkleCommitment
     files: Mapping[str, str]
 
     def write(self, path: Path) -> None:
         """Write as readable JSON, the same bytes for the same release."""
-        data = {"format": _FORMAT, **asdict(self)}
+        data = {"format": _FORMAT, **asdict(self), "candidates": self.candidates.as_dict()}
         path.write_text(json.dumps(data, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
     @classmethod
@@ -53,7 +54,7 @@ class Release:
                 raise InvalidInput(f"expected {_FORMAT} with {sorted(expected)}")
             return cls(
                 marking=Marking.from_dict(data["marking"]),
-                lexicon_sha256=hexadecimal(64, data["lexicon_sha256"], "digest of the table"),
+                candidates=SourceIdentity.from_dict(data["candidates"]),
                 key_commitment=hexadecimal(64, data["key_commitment"], "key commitment"),
                 manifest=_merkle(data["manifest"]),
                 files=_files(data["files"]),

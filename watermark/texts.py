@@ -1,23 +1,23 @@
 """Marking one text."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from .keys import Drawer
-from .lexicon import Lexicon
 from .manifest import MarkedRecord, MarkedSlot, digest_of
-from .marking import Marking, Mode
-from .selection import find_slots, to_the_rarest
+from .marking import Marking, Mode, type_name
+from .selection import Slot, to_the_rarest
 from .tables import apply_edits
 
 __all__ = ["mark_text"]
 
 
-def mark_text(text: str, lexicon: Lexicon, drawer: Drawer, marking: Marking) -> MarkedRecord:
-    """Find the slots of one text and draw their choices.
+def mark_text(text: str, slots: Iterable[Slot], drawer: Drawer, marking: Marking) -> MarkedRecord:
+    """Draw the choices of one text.
 
     Args:
         text: The original text.
-        lexicon: The substitution table.
+        slots: Its slots, as a candidate source found them.
         drawer: The key's source of choices.
         marking: How to mark.
 
@@ -25,22 +25,22 @@ def mark_text(text: str, lexicon: Lexicon, drawer: Drawer, marking: Marking) -> 
         The record; `apply_edits(text, record.release_edits())` is the released text.
     """
     record = digest_of(text)
-    found = find_slots(text, lexicon, per_sentence=marking.per_sentence)
     if marking.mode is Mode.LEXIMARK:
-        found = to_the_rarest(found)
-    slots = []
-    for index, slot in enumerate(found):
-        released, *ghosts = marking.draw(drawer, record, index, slot.word, len(slot.choices))
-        slots.append(
+        slots = to_the_rarest(slots)
+    marked = []
+    for index, slot in enumerate(slots):
+        word_type = type_name(slot.choices)
+        released, *ghosts = marking.draw(drawer, record, index, word_type, len(slot.choices))
+        marked.append(
             MarkedSlot(
                 slot.start,
                 slot.end,
                 slot.choices,
                 released,
                 tuple(ghosts),
-                slot.word,
+                word_type,
                 slot.surprisals,
             )
         )
-    unfinished = MarkedRecord(record, record, tuple(slots))
+    unfinished = MarkedRecord(record, record, tuple(marked))
     return replace(unfinished, released=digest_of(apply_edits(text, unfinished.release_edits())))

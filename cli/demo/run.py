@@ -24,9 +24,10 @@ from ... import __version__
 from ...files import canonical_json, new_folder
 from ...provenance.palimpsest import Transcript
 from ...stats.report import AuditReport
+from ...watermark.candidates import LexiconSource
 from ...watermark.embed import embed
 from ...watermark.keys import MarkingKey
-from ...watermark.lexicon import Tier
+from ...watermark.lexicon import Lexicon, Tier
 from ...watermark.marking import Marking
 from ...watermark.tables import read_table
 from ..reporting import refuse_unfit, write_files
@@ -166,7 +167,8 @@ class _Workshop:
         self._progress.stage("marking the claimant's dataset")
         shutil.copy(self._secrets.key_file, self._out / "key.json")
         key = MarkingKey.read(self._secrets.key_file)
-        embed(dataset, self._out / "marked", key, Marking(tier=self._plan.tier))
+        candidates = LexiconSource(Lexicon.shipped(self._plan.tier))
+        embed(dataset, self._out / "marked", key, Marking(), candidates=candidates)
 
     def models(self) -> Mapping[str, Path]:
         """Train all models, or take them from the cache, and lay copies into the output."""

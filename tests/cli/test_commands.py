@@ -70,7 +70,10 @@ def test_every_option_reaches_the_manifest(run, folder):
     pl.DataFrame({"name": ["n1", "n2"], "body": TEXTS[:2]}).write_csv(
         folder / "data.csv", quote_style="always"
     )
-    options = ["--unit", "record", "--tier", "broad", "--per-sentence", "2", "--ghosts", "7"]
+    (folder / "kept.txt").write_text("# names of ours\nNeptune\n\n")
+    options = ["--unit", "record", "--ghosts", "7", "--dataset", "planets", "--recipient", "Ann"]
+    options += ["--tier", "broad", "--per-sentence", "2", "--share", "0.5", "--per-record", "9"]
+    options += ["--protect", "kept.txt"]
     columns = ["--text-column", "body", "--id-column", "name"]
     code, out, _ = run(
         "watermark", "embed", "data.csv", "out", "--key", "key", *options, *columns, "--json"
@@ -78,13 +81,17 @@ def test_every_option_reaches_the_manifest(run, folder):
     assert code == 0
     summary = json.loads(out)
     manifest = Manifest.read(folder / "out" / "private" / "manifest.parquet")
-    marking = manifest.marking
-    assert (marking.unit, marking.tier, marking.per_sentence, marking.ghosts) == (
-        "record",
-        "broad",
-        2,
-        7,
-    )
+    assert (manifest.marking.unit, manifest.marking.ghosts) == ("record", 7)
+    assert (manifest.dataset, manifest.recipient) == ("planets", "Ann")
+    assert manifest.candidates.name == "lexicon"
+    assert dict(manifest.candidates.settings) | {"protect_sha256": ""} == {
+        "tier": "broad",
+        "per_sentence": 2,
+        "share": 0.5,
+        "most_per_record": 9,
+        "protected": 1,
+        "protect_sha256": "",
+    }
     assert sorted(name for record in manifest.records for name in record.ids) == ["n1", "n2"]
     assert summary["rows"] == summary["records"] == 2
     assert summary["units"] == summary["slots"] == sum(len(r.slots) for r in manifest.records)

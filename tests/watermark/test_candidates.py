@@ -4,14 +4,11 @@ The models are tiny and random; a real sentence model is used where one is insta
 """
 
 import json
-import logging
+import pickle
 import random
-import threading
 import time
-import traceback
 from collections import Counter
 from functools import lru_cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,24 +21,22 @@ from bookplate.stats import Input, choice_test
 from bookplate.watermark.candidates import (
     LexiconSource,
     Rules,
-    SourceIdentity,
     SourceName,
-    group_name,
-    one_choice_set_per_word,
     open_source,
 )
-from bookplate.watermark.candidates import llm as llm_module
 from bookplate.watermark.candidates.bert import BertSource
 from bookplate.watermark.candidates.encoders import Encoder, WordAt, load_model
-from bookplate.watermark.candidates.llm import LlmSource
 from bookplate.watermark.candidates.mlm import MlmSource
 from bookplate.watermark.candidates.opposites import Opposites
 from bookplate.watermark.candidates.places import asked_places, in_context
 from bookplate.watermark.candidates.sbert import SbertSource
 from bookplate.watermark.candidates.thesaurus import Thesaurus
+from bookplate.watermark.embed import embed, restore
 from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.lexicon import Lexicon, Tier
 from bookplate.watermark.lexicon.lexicon import SCHEMA, SHIPPED_TABLE
+from bookplate.watermark.manifest import Manifest
+from bookplate.watermark.marking import Marking, Unit, type_name
 from bookplate.watermark.selection import (
     Budget,
     Place,
@@ -50,6 +45,7 @@ from bookplate.watermark.selection import (
     find_slots,
     rarest_within,
 )
+from bookplate.watermark.source_identity import SourceIdentity
 from scipy.stats import binom, chi2, chi2_contingency
 from tokenizers import ByteLevelBPETokenizer, Tokenizer
 from tokenizers.models import WordPiece
@@ -392,7 +388,7 @@ def slot(word, *others):
 
 def test_units_of_contextual_slots_are_named_by_word_and_choices():
     names = [
-        group_name(slot(*words))
+        type_name(slot(*words).choices)
         for words in (
             ("big", "large"),
             ("big", "great"),
@@ -401,7 +397,7 @@ def test_units_of_contextual_slots_are_named_by_word_and_choices():
         )
     ]
     assert len(set(names)) == 4
-    assert group_name(slot("Big", "Large")) == names[0]
+    assert type_name(("Big", "Large")) == names[0]
 
 
 def test_draws_of_two_choice_sets_of_one_word_are_uniform_and_independent():
@@ -418,7 +414,7 @@ def test_draws_of_two_choice_sets_of_one_word_are_uniform_and_independent():
             counts[drawer.draw(2, "group", name_two), drawer.draw(4, "group", name_four)] += 1
         return counts
 
-    counts = table(group_name(two), group_name(four))
+    counts = table(type_name(two.choices), type_name(four.choices))
     for axis in (0, 1):
         margin = counts.sum(axis)
         expected = margin.sum() / margin.size
@@ -427,8 +423,7 @@ def test_draws_of_two_choice_sets_of_one_word_are_uniform_and_independent():
     assert chi2_contingency(table("big", "big")).pvalue < 1e-300
 
 
-@pytest.mark.parametrize("settle", [False, True])
-def test_an_innocent_model_is_not_accused_whatever_the_choice_sets(settle):
+def test_an_innocent_model_is_not_accused_whatever_the_choice_sets():
     """600 keys, one model that knows the texts and no key; the bound fails once in a million.
 
     Choice sets depend on the context, and the scores favour some words strongly, as real ones do.
@@ -441,13 +436,11 @@ def test_an_innocent_model_is_not_accused_whatever_the_choice_sets(settle):
         )
         for _ in range(120)
     ]
-    if settle:
-        (slots,) = one_choice_set_per_word([slots])
     scores = {choice: rng.normal(scale=3.0) for choice in [*words, "big", "grand"]}
     units: dict[str, list[float]] = {}
     for one in slots:
         found = np.array([scores[c] + rng.normal() for c in one.choices])
-        units[group_name(one)] = found + units.get(group_name(one), 0.0)
+        units[type_name(one.choices)] = found + units.get(type_name(one.choices), 0.0)
     values = list(units.values())
     rejected = 0
     for i in range(600):
@@ -455,40 +448,6 @@ def test_an_innocent_model_is_not_accused_whatever_the_choice_sets(settle):
         chosen = [drawer.draw(len(v), "group", name) for name, v in units.items()]
         rejected += choice_test(values, chosen, seed=i, n_resamples=99).p_value <= 0.05
     assert rejected <= binom.ppf(1 - 1e-6, 600, 0.05)
-
-
-def test_settling_gives_each_word_one_choice_set_that_fits_where_it_stays():
-    rng = random.Random(6)
-    for _ in range(100):
-        slots = [
-            [
-                slot(word, *sorted(rng.sample(["a", "b", "c", "d"], rng.randrange(1, 5))))
-                for word in rng.choices(["big", "Big", "old", "new"], k=8)
-            ]
-            for _ in range(6)
-        ]
-        kept = one_choice_set_per_word(slots)
-        sets: dict[str, set[str]] = {}
-        for before, after in zip(slots, kept, strict=True):
-            for one in after:
-                sets.setdefault(one.word, set()).add(group_name(one).partition("|")[2])
-                assert any(
-                    set(one.choices) <= set(other.choices) and one.word == other.word
-                    for other in before
-                )
-                assert all(one.surprisals[i] is not None for i in range(len(one.choices)))
-        assert all(len(found) == 1 for found in sets.values())
-        assert set(sets) == {one.word for text in slots for one in text}
-        assert one_choice_set_per_word(kept) == kept
-
-
-def test_settling_takes_the_word_that_fits_most_places_and_drops_the_rest():
-    slots = [[slot("big", "great", "large")] * 3, [slot("big", "large")] * 2, [slot("big", "vast")]]
-    kept = one_choice_set_per_word(slots)
-    assert [[s.choices for s in text] for text in kept] == [[("big", "great", "large")] * 3, [], []]
-    kept = one_choice_set_per_word([*slots, [slot("big", "large")] * 2])
-    assert [len(text) for text in kept] == [3, 2, 0, 2]
-    assert {s.choices for text in kept for s in text} == {("big", "large")}
 
 
 # Encoders and the sources that judge the table's pairs.
@@ -632,7 +591,7 @@ def test_identity_names_model_table_and_threshold(encoder, encoder_folder, thesa
         source.identity.sha256
         == SbertSource(encoder, thesaurus=thesaurus, least_cosine=0.85).identity.sha256
     )
-    assert SourceIdentity(name="a").sha256 != SourceIdentity(name="b").sha256
+    assert SourceIdentity.from_dict(data) == source.identity
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, 1.01, float("nan"), float("inf")])
@@ -801,218 +760,6 @@ def test_a_model_without_a_mask_or_without_words_is_refused(mlm_folder):
         Encoder(small, tiny_tokenizer([]), Input(name="short", sha256="0" * 64))
 
 
-# The chat endpoint.
-
-TOKEN = "sk-very-secret-0123456789"  # gitleaks:allow
-
-
-class FakeEndpoint:
-    """Answers with what the test put into `replies`, the last one for ever."""
-
-    def __init__(self):
-        self.requests = []
-        self.replies = []
-        endpoint = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                endpoint.requests.append((self.path, dict(self.headers), body))
-                reply = (
-                    endpoint.replies.pop(0) if len(endpoint.replies) > 1 else endpoint.replies[0]
-                )
-                status, headers, data = reply(body) if callable(reply) else reply
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *args):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-
-
-@pytest.fixture
-def endpoint(monkeypatch):
-    for name in (
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-        "http_proxy",
-        "https_proxy",
-        "all_proxy",
-    ):
-        monkeypatch.delenv(name, raising=False)
-    waits = []
-    monkeypatch.setattr(llm_module.time, "sleep", waits.append)
-    fake = FakeEndpoint()
-    fake.waits = waits
-    yield fake
-    fake.server.shutdown()
-    fake.server.server_close()
-
-
-def chat(content):
-    return 200, {}, json.dumps({"choices": [{"message": {"content": content}}]}).encode()
-
-
-def helpful(body):
-    """Answers as asked: for each marked word its group, and much that must be filtered."""
-    prompt = body["messages"][0]["content"].split("\n\n", 1)[1]
-    lists = {}
-    for line in prompt.splitlines():
-        number, sentence = line.split(". ", 1)
-        word = sentence.split("⟦")[1].split("⟧")[0].lower()
-        group = next((g for g in GROUPS if word in g), [word])
-        lists[number] = [*(w for w in group if w != word), word, "the", "two words", "<b>", 7, None]
-    return chat(f"Here you are:\n```json\n{json.dumps(lists)}\n```")
-
-
-def test_the_chat_model_proposes_and_the_filters_decide(endpoint):
-    endpoint.replies = [helpful]
-    source = LlmSource(endpoint.url, "m", budget=Budget(per_sentence=None))
-    found = source.slots(TEXTS)
-    words = {s.word: {c.lower() for c in s.choices} for text in found for s in text}
-    assert words["quick"] == {"quick", "rapid", "swift"}
-    assert words["murmured"] == {"murmured", "whispered", "muttered"}
-    assert all(choices <= {*WORDS} for choices in words.values())
-    path, headers, body = endpoint.requests[0]
-    assert path == "/v1/chat/completions"
-    assert "Authorization" not in headers
-    assert body["temperature"] == 0
-    assert source.identity.settings["model"] == "m"
-    assert source.slots([]) == []
-
-
-def test_many_places_are_asked_about_in_few_requests_and_equal_ones_once(endpoint):
-    endpoint.replies = [helpful]
-    texts = [f"Number {'i' * n} is quick." for n in range(1, 51)] * 2
-    found = LlmSource(endpoint.url, "m").slots(texts)
-    assert 3 <= len(endpoint.requests) <= 8
-    assert [len(slots) for slots in found] == [1] * 100
-
-
-def test_an_endpoint_that_is_busy_or_answers_badly_is_asked_again(endpoint):
-    bad = [
-        (429, {"Retry-After": "7"}, b""),
-        (503, {}, b"busy"),
-        chat("I'd rather not."),
-        chat('{"1": "rapid"}'),
-        chat("[" * 100_000 + "{}"),
-        (200, {}, b"not json"),
-        (200, {}, b'{"choices": []}'),
-        (200, {}, b'{"choices": [{"message": {"content": null}}]}'),
-        (200, {}, b"x" * (2 << 20)),
-    ]
-    endpoint.replies = [*bad, helpful]
-    source = LlmSource(endpoint.url, "m", retries=len(bad))
-    assert [s.word for s in source.slots(["He is quick."])[0]] == ["quick"]
-    assert len(endpoint.requests) == len(bad) + 1
-    assert endpoint.waits[0] >= 7
-    assert all(b >= a for a, b in pairwise(endpoint.waits))
-    assert max(endpoint.waits) <= 60
-
-
-def test_an_endpoint_that_never_answers_well_is_refused(endpoint):
-    endpoint.replies = [chat("no")]
-    with pytest.raises(InvalidInput, match="no usable answer after 3 tries") as caught:
-        LlmSource(endpoint.url, "m", retries=2).slots(["He is quick."])
-    assert caught.value.hint
-
-
-@pytest.mark.parametrize(
-    ("status", "hint"), [(401, "token"), (403, "token"), (404, "model's name"), (302, "address")]
-)
-def test_a_refusal_is_not_tried_again(status, hint, endpoint):
-    endpoint.replies = [(status, {"Location": "http://127.0.0.1:1/"}, b"{}")]
-    with pytest.raises(InvalidInput, match=str(status)) as caught:
-        LlmSource(endpoint.url, "m").slots(["He is quick."])
-    assert hint in caught.value.hint
-    assert len(endpoint.requests) == 1
-
-
-def test_an_endpoint_that_is_down_or_slow_is_refused(endpoint):
-    def slowly(body):
-        threading.Event().wait(1.0)
-        return helpful(body)
-
-    endpoint.replies = [slowly]
-    with pytest.raises(InvalidInput, match="ReadTimeout"):
-        LlmSource(endpoint.url, "m", timeout=0.1, retries=1).slots(["He is quick."])
-    with pytest.raises(InvalidInput, match="ConnectError"):
-        LlmSource("http://127.0.0.1:1/v1", "m", retries=1).slots(["He is quick."])
-
-
-@pytest.mark.parametrize(
-    "reply", [(401, {}, TOKEN.encode()), (500, {}, TOKEN.encode()), chat(TOKEN), None]
-)
-def test_the_token_is_sent_and_told_to_nobody(reply, endpoint, monkeypatch, caplog, capfd):
-    caplog.set_level(logging.DEBUG)
-    monkeypatch.setenv("CHAT_TOKEN", TOKEN)
-    endpoint.replies = [reply]
-    url = endpoint.url if reply else "http://127.0.0.1:1/v1"
-    source = LlmSource(url, "m", token_variable="CHAT_TOKEN", retries=1)
-    with pytest.raises(InvalidInput) as caught:
-        source.slots(["He is quick."])
-    if reply:
-        assert endpoint.requests[0][1]["Authorization"] == f"Bearer {TOKEN}"
-    told = "".join(traceback.format_exception(caught.value)) + caught.value.hint + caplog.text
-    told += str(source.identity.as_dict()) + repr(vars(source)) + "".join(capfd.readouterr())
-    assert TOKEN not in told
-
-
-@pytest.mark.parametrize("token", [None, "", "  ", "a\nb", "sécret"])
-def test_a_missing_or_malformed_token_is_refused_by_the_variables_name(
-    token, endpoint, monkeypatch
-):
-    monkeypatch.delenv("CHAT_TOKEN", raising=False)
-    if token is not None:
-        monkeypatch.setenv("CHAT_TOKEN", token)
-    endpoint.replies = [helpful]
-    with pytest.raises(InvalidInput, match="CHAT_TOKEN") as caught:
-        LlmSource(endpoint.url, "m", token_variable="CHAT_TOKEN").slots(["He is quick."])
-    assert not token or token not in str(caught.value)
-    assert not endpoint.requests
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "", "example.org", "ftp://example.org", "https://", "https://user:pass@example.org/v1", "https://[",
-        "https://example.org:99999/v1", "https://example.org/v1?key=1",
-    ],
-)  # fmt: skip
-def test_an_address_that_is_none_is_refused(url):
-    with pytest.raises(InvalidInput) as caught:
-        LlmSource(url, "m")
-    assert "pass" not in str(caught.value).replace("password", "")
-
-
-def test_a_token_is_not_sent_unencrypted_over_a_network():
-    with pytest.raises(InvalidInput, match="unencrypted"):
-        LlmSource("http://example.org/v1", "m", token_variable="CHAT_TOKEN")
-    LlmSource("https://example.org/v1", "m", token_variable="CHAT_TOKEN")
-
-
-@pytest.mark.parametrize("limits", [{"most": 0}, {"retries": -1}, {"timeout": 0}])
-def test_chat_limits_that_make_no_sense_are_refused(limits):
-    with pytest.raises(InvalidInput, match="expected most"):
-        LlmSource("https://example.org/v1", "m", **limits)
-
-
-def test_without_httpx_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "httpx", None)
-    with pytest.raises(InvalidInput, match="httpx") as caught:
-        LlmSource("https://example.org/v1", "m").slots(["He is quick."])
-    assert "pip install" in caught.value.hint
-
-
 # Sources by name.
 
 
@@ -1028,7 +775,7 @@ def test_sources_are_opened_by_name(encoder_folder, mlm_folder):
             protect=["quick"],
         ),
         open_source("mlm", model=str(mlm_folder), budget=Budget(share=0.1)),
-        open_source("llm", model="m", url="https://example.org/v1"),
+        open_source("llm", model="m", url="https://example.org/v1", answers=Path("a.sqlite")),
     ]
     assert [source.identity.name for source in opened] == list(SourceName)
     assert opened[0].identity.settings["tier"] == "strict"
@@ -1049,12 +796,80 @@ def test_sources_are_opened_by_name(encoder_folder, mlm_folder):
         ("llm", {"model": "x", "url": "y", "table": Path("t")}, "takes no table"),
         ("lexicon", {"table": Path("nowhere.parquet")}, "cannot read the lexicon"),
         ("llm", {"model": "x"}, "needs the address"),
+        (
+            "llm",
+            {"model": "x", "url": "https://example.org/v1"},
+            "needs a file that keeps the answers",
+        ),
         ("sbert", {"model": ""}, "cannot be loaded|config.json"),
     ],
 )
 def test_what_a_source_would_ignore_or_lacks_is_refused(name, options, message):
     with pytest.raises(InvalidInput, match=message):
         open_source(name, **options)
+
+
+# Datasets marked with a source that reads the context.
+
+
+@pytest.fixture(scope="module")
+def sources(encoder_folder, mlm_folder, thesaurus):
+    encoder = Encoder.open(str(encoder_folder))
+    return {
+        "lexicon": LexiconSource(Lexicon.shipped(Tier.BROAD), protect=["quick"]),
+        "sbert": SbertSource(encoder, thesaurus=thesaurus, least_cosine=0.9),
+        "bert": BertSource(encoder, thesaurus=thesaurus, least_cosine=0.6),
+        "mlm": MlmSource.open(str(mlm_folder), least_cosine=0.01, top=40),
+    }
+
+
+@pytest.mark.parametrize("name", ["lexicon", "sbert", "bert", "mlm"])
+def test_a_source_that_was_pickled_finds_the_same_slots(name, sources):
+    source = sources[name]
+    other = pickle.loads(pickle.dumps(source))
+    assert other.slots(TEXTS) == source.slots(TEXTS)
+    assert other.identity == source.identity
+
+
+@pytest.mark.parametrize("name", ["sbert", "bert", "mlm"])
+def test_datasets_are_marked_alike_in_any_pieces_and_come_back(name, sources, tmp_path):
+    texts = [f"Number {i}. {text}" for i in range(12) for text in TEXTS]
+    source = tmp_path / "data.jsonl"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    key, runs = MarkingKey(bytes(range(32)), bytes(32)), {"one": None, "many": 700}
+    for run, piece_bytes in runs.items():
+        how = {"candidates": sources[name], "piece_bytes": piece_bytes}
+        embed(source, tmp_path / run, key, Marking(), **how)
+    one, many = (
+        {p.name: p.read_bytes() for p in (tmp_path / run).rglob("*") if p.is_file()} for run in runs
+    )
+    assert one == many
+    path = tmp_path / "one" / "private" / "manifest.parquet"
+    manifest = Manifest.read(path)
+    assert manifest.candidates == sources[name].identity
+    manifest.check_key(key)
+    choice_of: dict[str, set[int]] = {}
+    for slot in (slot for record in manifest.records for slot in record.slots):
+        assert slot.unit == "|".join(slot.choices).lower()
+        choice_of.setdefault(slot.unit, set()).add(slot.choice)
+    assert len(choice_of) > 1
+    assert all(len(found) == 1 for found in choice_of.values())
+    released = tmp_path / "one" / "release" / "data.jsonl"
+    assert restore(released, path, tmp_path / "back.jsonl") == len(texts)
+    assert (tmp_path / "back.jsonl").read_bytes() == source.read_bytes()
+    assert released.read_bytes() != source.read_bytes()
+
+
+def test_workers_open_the_model_too(sources, tmp_path):
+    source = tmp_path / "data.jsonl"
+    texts = [f"Number {i}. {text}" for i in range(12) for text in TEXTS]
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    key, marking = MarkingKey(bytes(range(32)), bytes(32)), Marking(unit=Unit.SLOT)
+    for workers in (1, 2):
+        how = {"candidates": sources["sbert"], "piece_bytes": 2_000, "workers": workers}
+        embed(source, tmp_path / f"{workers}", key, marking, **how)
+    for name in ("release/data.jsonl", "private/manifest.parquet"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 
 # A real sentence model, where one is installed.

@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput
 from bookplate.stats import Input
+from bookplate.watermark.candidates import LexiconSource
 from bookplate.watermark.completion import completion_test, count_answers
 from bookplate.watermark.embed import mark_texts
 from bookplate.watermark.evidence import Evidence
 from bookplate.watermark.keys import MarkingKey
-from bookplate.watermark.lexicon import Tier
+from bookplate.watermark.lexicon import Lexicon, Tier
 from bookplate.watermark.manifest import digest_of
 from bookplate.watermark.marking import Marking, Mode, Unit
 from scipy.stats import binom
 
-BY_TYPE = Marking(tier=Tier.BROAD)
+BROAD = LexiconSource(Lexicon.shipped(Tier.BROAD))
+BY_TYPE = Marking()
 
 
 def key_of(number):
@@ -23,7 +25,7 @@ def key_of(number):
 
 
 def evidence_of(texts, key, marking=BY_TYPE):
-    manifest = mark_texts(texts, key, marking)
+    manifest = mark_texts(texts, key, marking, candidates=BROAD)
     return Evidence(manifest=manifest, originals={digest_of(text): text for text in texts})
 
 
@@ -143,8 +145,8 @@ def test_refusals(texts):
     with pytest.raises(InsufficientEvidence, match="answers is one of the choices"):
         completion_test(evidence, Answers(evidence, silent=1.0), seed=1)
     for marking, message in (
-        (Marking(unit=Unit.RECORD, tier=Tier.BROAD, ghosts=3), "answers are counted per word"),
-        (Marking(mode=Mode.LEXIMARK, tier=Tier.BROAD), "no key draws anything"),
+        (Marking(unit=Unit.RECORD, ghosts=3), "answers are counted per word"),
+        (Marking(mode=Mode.LEXIMARK), "no key draws anything"),
     ):
         other = evidence_of(texts[:60], key_of(1), marking)
         with pytest.raises(InvalidInput, match=message):

@@ -8,21 +8,23 @@ import numpy as np
 import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput, VerificationError
 from bookplate.stats import Input, adjust
+from bookplate.watermark.candidates import LexiconSource
 from bookplate.watermark.detect import detect, detect_recipients
 from bookplate.watermark.embed import embed, mark_texts
 from bookplate.watermark.evidence import Evidence, load_evidence
 from bookplate.watermark.keys import MarkingKey
-from bookplate.watermark.lexicon import Tier
+from bookplate.watermark.lexicon import Lexicon, Tier
 from bookplate.watermark.manifest import digest_of
 from bookplate.watermark.marking import Marking, Unit
 from bookplate.watermark.scoring import score_units
 from bookplate.watermark.tables import apply_edits
 from scipy.stats import binom
 
-BY_TYPE = Marking(tier=Tier.BROAD)
-BY_RECORD = Marking(unit=Unit.RECORD, tier=Tier.BROAD, ghosts=9)
-BY_SHARD = Marking(unit=Unit.SHARD, tier=Tier.BROAD, shards=3)
-BY_SLOT = Marking(unit=Unit.SLOT, tier=Tier.BROAD)
+BROAD = LexiconSource(Lexicon.shipped(Tier.BROAD))
+BY_TYPE = Marking()
+BY_RECORD = Marking(unit=Unit.RECORD, ghosts=9)
+BY_SHARD = Marking(unit=Unit.SHARD, shards=3)
+BY_SLOT = Marking(unit=Unit.SLOT)
 
 
 def key_of(number):
@@ -63,7 +65,7 @@ def texts(english):
 
 
 def evidence_of(texts, key, marking):
-    manifest = mark_texts(texts, key, marking)
+    manifest = mark_texts(texts, key, marking, candidates=BROAD)
     return Evidence(manifest=manifest, originals={digest_of(text): text for text in texts})
 
 
@@ -150,7 +152,7 @@ def test_of_ten_copies_the_leaked_one_is_named(texts):
     """The right one below 1e-6 as the issue asks, the others innocent; whichever copy's manifest is used."""
     names = [f"licensee {i}" for i in range(10)]
     owner = key_of(1)
-    manifest = mark_texts(texts, owner, BY_TYPE, recipient=names[0])
+    manifest = mark_texts(texts, owner, BY_TYPE, recipient=names[0], candidates=BROAD)
     evidence = Evidence(manifest=manifest, originals={digest_of(t): t for t in texts})
     leaked = replace(evidence, manifest=manifest.redrawn(owner.for_recipient(names[3])))
     chosen = released_words(leaked)
@@ -184,7 +186,7 @@ def test_by_record_each_copy_is_a_text_of_its_own(texts):
 
 def test_recipients_are_found_with_the_owners_key_only(texts):
     owner = key_of(1)
-    manifest = mark_texts(texts[:40], owner, BY_TYPE, recipient="A")
+    manifest = mark_texts(texts[:40], owner, BY_TYPE, recipient="A", candidates=BROAD)
     evidence = Evidence(manifest=manifest, originals={digest_of(t): t for t in texts[:40]})
     with pytest.raises(VerificationError, match="recipient's own key"):
         detect_recipients(
@@ -305,7 +307,7 @@ def test_a_reference_that_saw_the_release_is_refused(texts):
 def release(texts, tmp_path):
     source = tmp_path / "docs.jsonl"
     source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts[:60]))
-    embed(source, tmp_path / "marked", key_of(5), BY_TYPE)
+    embed(source, tmp_path / "marked", key_of(5), BY_TYPE, candidates=BROAD)
     return tmp_path / "marked"
 
 
@@ -339,7 +341,7 @@ def test_wrong_key_is_refused(release):
 def test_release_of_another_manifest_is_refused(release, texts, tmp_path):
     other = tmp_path / "other.jsonl"
     other.write_bytes((tmp_path / "docs.jsonl").read_bytes())
-    embed(other, tmp_path / "second", key_of(6), BY_TYPE)
+    embed(other, tmp_path / "second", key_of(6), BY_TYPE, candidates=BROAD)
     (release / "release" / "release.json").write_bytes(
         (tmp_path / "second" / "release" / "release.json").read_bytes()
     )

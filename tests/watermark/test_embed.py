@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput, VerificationError
+from bookplate.watermark.candidates import LexiconSource
 from bookplate.watermark.embed import embed, mark_texts, original_texts, restore
 from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.lexicon import Lexicon, Tier, starts_with_vowel_sound
@@ -22,11 +23,12 @@ from bookplate.watermark.selection import find_slots
 from bookplate.watermark.tables import Edit, apply_edits, read_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
-KEY = MarkingKey(bytes(range(32)), b"s" * 32)
-OTHER_KEY = MarkingKey(bytes(range(1, 33)), b"s" * 32)
-BY_TYPE = Marking(unit=Unit.TYPE, tier=Tier.BROAD)
-BY_RECORD = Marking(unit=Unit.RECORD, tier=Tier.BROAD, ghosts=3)
+BROAD = LexiconSource(Lexicon.shipped(Tier.BROAD))
+OTHER_KEY = MarkingKey(bytes(range(200, 232)), b"s" * 32)
+BY_TYPE = Marking(unit=Unit.TYPE)
+BY_RECORD = Marking(unit=Unit.RECORD, ghosts=3)
 MARKINGS = pytest.mark.parametrize("marking", [BY_TYPE, BY_RECORD], ids=["type", "record"])
 FORMATS = pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".csv"])
 CORPORA = [
@@ -36,6 +38,11 @@ CORPORA = [
 ]
 
 SURE = "They worked profitably, and the couple were prospering."
+KEY = next(  # one that changes SURE by type
+    key
+    for key in (MarkingKey(bytes(range(i, i + 32)), b"s" * 32) for i in range(100))
+    if mark_texts([SURE], key, BY_TYPE, candidates=BROAD).records[0].release_edits()
+)
 HOSTILE = [
     "",
     " ",
@@ -94,7 +101,7 @@ def write_source(path, texts):
 
 def marked(folder, source, key=KEY, marking=BY_TYPE, **options):
     """Embed and return the released file and the manifest."""
-    embed(source, folder / "out", key, marking, **options)
+    embed(source, folder / "out", key, marking, **{"candidates": BROAD, **options})
     return folder / "out" / "release" / source.name, folder / "out" / "private" / "manifest.parquet"
 
 
@@ -177,7 +184,7 @@ PIECES = st.one_of(
 TEXTS = st.lists(st.lists(PIECES, max_size=25).map("".join), max_size=5).map(
     lambda texts: [SURE, *texts]
 )
-MARKING = st.sampled_from([BY_TYPE, BY_RECORD, Marking(per_sentence=1, tier=Tier.BROAD)])
+MARKING = st.sampled_from([BY_TYPE, BY_RECORD, Marking(unit=Unit.SLOT)])
 
 
 def round_trip(name, content, marking):
@@ -261,7 +268,7 @@ def test_any_csv_comes_back(texts, marking, data):
 def test_same_key_and_input_give_the_same_bytes(tmp_path, english, marking, ending):
     source = write_source(tmp_path / f"data{ending}", english[:60])
     for run in ("one", "two"):
-        embed(source, tmp_path / run, KEY, marking, id_column="n")
+        embed(source, tmp_path / run, KEY, marking, id_column="n", candidates=BROAD)
     files = sorted(
         p.relative_to(tmp_path / "one") for p in (tmp_path / "one").rglob("*") if p.is_file()
     )
@@ -297,16 +304,20 @@ def test_the_order_of_the_records_does_not_matter(tmp_path, english, marking):
 @MARKINGS
 def test_equal_texts_get_equal_marks_and_one_row(english, marking):
     texts = [*english[:30], *english[:30], *english[:10]]
-    manifest = mark_texts(texts, KEY, marking, ids=[str(i) for i in range(len(texts))])
+    manifest = mark_texts(
+        texts, KEY, marking, ids=[str(i) for i in range(len(texts))], candidates=BROAD
+    )
     assert len(manifest.records) == 30
     assert manifest.records == tuple(sorted(manifest.records, key=lambda r: r.record))
     assert manifest.by_original()[digest_of(english[0])].ids == ("0", "30", "60")
-    alone = mark_texts(english[:30], KEY, marking)
+    alone = mark_texts(english[:30], KEY, marking, candidates=BROAD)
     assert [r.slots for r in alone.records] == [r.slots for r in manifest.records]
 
 
 def test_by_type_a_word_has_one_choice_for_the_whole_dataset(english):
-    slots = [s for r in mark_texts(english, KEY, BY_TYPE).records for s in r.slots]
+    slots = [
+        s for r in mark_texts(english, KEY, BY_TYPE, candidates=BROAD).records for s in r.slots
+    ]
     choices = {(s.unit, len(s.choices)): set() for s in slots}
     for slot in slots:
         choices[slot.unit, len(slot.choices)].add(slot.choice)
@@ -316,7 +327,9 @@ def test_by_type_a_word_has_one_choice_for_the_whole_dataset(english):
 
 @MARKINGS
 def test_another_key_makes_other_choices_in_the_same_slots(english, marking):
-    one, two = (mark_texts(english[:200], key, marking) for key in (KEY, OTHER_KEY))
+    one, two = (
+        mark_texts(english[:200], key, marking, candidates=BROAD) for key in (KEY, OTHER_KEY)
+    )
     pairs = [
         (a, b)
         for r, s in zip(one.records, two.records, strict=True)
@@ -329,7 +342,7 @@ def test_another_key_makes_other_choices_in_the_same_slots(english, marking):
 
 
 def test_ghosts_are_variants_of_the_same_slots(english):
-    manifest = mark_texts(english[:50], KEY, BY_RECORD)
+    manifest = mark_texts(english[:50], KEY, BY_RECORD, candidates=BROAD)
     texts = {digest_of(text): text for text in english[:50]}
     for record in manifest.records:
         original = texts[record.record]
@@ -342,7 +355,7 @@ def test_ghosts_are_variants_of_the_same_slots(english):
 
 def test_a_summary_counts_what_the_manifest_holds(tmp_path, english):
     source = write_source(tmp_path / "data.jsonl", [*english[:40], *english[:5], ""])
-    summary = embed(source, tmp_path / "out", KEY, BY_TYPE)
+    summary = embed(source, tmp_path / "out", KEY, BY_TYPE, candidates=BROAD)
     records = Manifest.read(tmp_path / "out" / "private" / "manifest.parquet").records
     slots = [s for r in records for s in r.slots]
     assert (summary.rows, summary.records) == (46, 41)
@@ -382,7 +395,7 @@ def rewritten(released, rows):
 def test_originals_that_become_one_text_come_back_each(tmp_path, colliding, ending):
     lexicon, key = colliding
     source = write_source(tmp_path / f"data{ending}", COLLIDING)
-    released, manifest = marked(tmp_path, source, key, Marking(), lexicon=lexicon)
+    released, manifest = marked(tmp_path, source, key, Marking(), candidates=LexiconSource(lexicon))
     assert read_table(released).texts == [
         "be swift", "other swift", "be swift", "be swift", "be swift", "none"
     ]  # fmt: skip
@@ -394,7 +407,9 @@ def collision(tmp_path, colliding):
     lexicon, key = colliding
     source = tmp_path / "data.csv"
     source.write_text("\n".join(["id,text", *(f"{i},{text}" for i, text in enumerate(COLLIDING))]))
-    return source, *marked(tmp_path, source, key, Marking(), lexicon=lexicon, id_column="id")
+    return source, *marked(
+        tmp_path, source, key, Marking(), candidates=LexiconSource(lexicon), id_column="id"
+    )
 
 
 @pytest.mark.parametrize("rows", [[5, 4, 3, 2, 1, 0], [2, 0], [3], [1, 5], [4, 1, 3, 0, 2, 5]])
@@ -425,7 +440,8 @@ def test_rows_are_not_committed_to(colliding):
     """The commitment of a shuffled dataset is the same even where rows had to be kept."""
     lexicon, key = colliding
     one, two = (
-        mark_texts(texts, key, Marking(), lexicon=lexicon) for texts in (COLLIDING, COLLIDING[::-1])
+        mark_texts(texts, key, Marking(), candidates=LexiconSource(lexicon))
+        for texts in (COLLIDING, COLLIDING[::-1])
     )
     assert one.records != two.records
     assert one.commitment() == two.commitment()
@@ -433,15 +449,15 @@ def test_rows_are_not_committed_to(colliding):
 
 def test_a_released_text_may_also_be_an_original(english):
     """A dataset that holds its own release: whatever collides, every text is found again."""
-    manifest = mark_texts(english[:100], KEY, BY_TYPE)
+    manifest = mark_texts(english[:100], KEY, BY_TYPE, candidates=BROAD)
     by_text = manifest.by_original()
     released = [
         apply_edits(text, by_text[digest_of(text)].release_edits()) for text in english[:100]
     ]
     both = [*english[:100], *released]
-    again = mark_texts(both, KEY, BY_TYPE).by_original()
+    again = mark_texts(both, KEY, BY_TYPE, candidates=BROAD).by_original()
     texts = [apply_edits(text, again[digest_of(text)].release_edits()) for text in both]
-    records = mark_texts(both, KEY, BY_TYPE).match(texts, "memory")
+    records = mark_texts(both, KEY, BY_TYPE, candidates=BROAD).match(texts, "memory")
     assert [apply_edits(t, r.restore_edits()) for t, r in zip(texts, records, strict=True)] == both
 
 
@@ -479,11 +495,15 @@ def test_a_manifest_with_altered_slots_does_not_restore_wrongly(tmp_path):
 
 def next_key_that_edits(text):
     keys = (MarkingKey(bytes([i]) * 32, b"s" * 32) for i in range(99))
-    return next(k for k in keys if mark_texts([text], k, BY_TYPE).records[0].release_edits())
+    return next(
+        k
+        for k in keys
+        if mark_texts([text], k, BY_TYPE, candidates=BROAD).records[0].release_edits()
+    )
 
 
 def test_a_text_that_is_not_of_the_release_is_refused():
-    manifest = mark_texts([SURE], KEY, BY_TYPE)
+    manifest = mark_texts([SURE], KEY, BY_TYPE, candidates=BROAD)
     with pytest.raises(VerificationError, match="somewhere: row 1 is not a released text"):
         original_texts(manifest, ["another text"], "somewhere")
 
@@ -491,7 +511,7 @@ def test_a_text_that_is_not_of_the_release_is_refused():
 @pytest.mark.parametrize("texts", [["", " "], ["12 34"], ["```\nprofitably"], ["PROFITABLY"]])
 def test_texts_without_a_slot_are_insufficient(texts):
     with pytest.raises(InsufficientEvidence, match="nothing would be marked"):
-        mark_texts(texts, KEY, BY_TYPE)
+        mark_texts(texts, KEY, BY_TYPE, candidates=BROAD)
 
 
 def test_restoring_into_another_format_is_refused(tmp_path):
@@ -507,7 +527,7 @@ def test_a_word_spelt_with_escapes_leaves_no_output(tmp_path):
     with pytest.raises(
         InvalidInput, match=r"data\.jsonl: row 1: the word 'profitably' is spelt with escapes"
     ):
-        embed(source, tmp_path / "out", key, BY_TYPE)
+        embed(source, tmp_path / "out", key, BY_TYPE, candidates=BROAD)
     assert [path.name for path in tmp_path.iterdir()] == ["data.jsonl"]
 
 
@@ -518,9 +538,26 @@ def test_the_private_folder_is_its_owners_alone(tmp_path):
 
 def test_slots_of_the_manifest_are_those_of_the_selection(english):
     lexicon = Lexicon.shipped(Tier.BROAD)
-    by_text = mark_texts(english[:50], KEY, BY_TYPE).by_original()
+    by_text = mark_texts(english[:50], KEY, BY_TYPE, candidates=BROAD).by_original()
     for text in english[:50]:
         slots = find_slots(text, lexicon, per_sentence=5)
         assert [(s.start, s.end, s.choices) for s in by_text[digest_of(text)].slots] == [
             (s.start, s.end, s.choices) for s in slots
         ]
+
+
+def test_each_dataset_has_choices_of_its_own(english):
+    """A model that learnt one dataset says nothing of another, though one key marked both."""
+    one, two = (
+        mark_texts(english[:300], KEY, BY_TYPE, candidates=BROAD, dataset=name)
+        for name in ("one", "two")
+    )
+    one.check_key(KEY)
+    one.check_key(KEY.for_dataset("one"))
+    with pytest.raises(VerificationError, match="did not mark this release"):
+        replace(one, dataset="two").check_key(KEY)
+    first, second = (
+        {s.unit: s.choice for r in manifest.records for s in r.slots} for manifest in (one, two)
+    )
+    agreeing = sum(first[unit] == second[unit] for unit in first)
+    assert agreeing < binom.isf(1e-6, len(first), 0.5)

@@ -202,3 +202,15 @@ def test_a_recipients_key_is_hkdf_by_hand():
 def test_a_name_that_cannot_be_read_is_no_recipient(name):
     with pytest.raises(InvalidInput, match="recipient"):
         MarkingKey(b"k" * 32, b"s" * 32).for_recipient(name)
+
+
+def test_datasets_and_recipients_are_steps_of_their_own():
+    owner = MarkingKey(b"k" * 32, b"s" * 32)
+    assert owner.for_copy("", "") == owner
+    assert owner.for_copy("news", "") == owner.for_dataset("news")
+    assert owner.for_copy("", "Alice") == owner.for_recipient("Alice")
+    assert owner.for_copy("news", "Alice") == owner.for_dataset("news").for_recipient("Alice")
+    ways = [("news", ""), ("", "news"), ("news", "Alice"), ("Alice", "news"), ("books", "Alice")]
+    assert len({owner.for_copy(*way).secret for way in ways}) == len(ways)
+    with pytest.raises(InvalidInput, match="dataset ' news'"):
+        owner.for_copy(" news", "Alice")

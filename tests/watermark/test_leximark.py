@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput
 from bookplate.stats import Input
+from bookplate.watermark.candidates import LexiconSource
 from bookplate.watermark.detect import detect
 from bookplate.watermark.embed import mark_text, mark_texts
 from bookplate.watermark.evidence import Evidence
@@ -15,7 +16,8 @@ from bookplate.watermark.leximark import leximark_test, refuse_unfit_sets, relea
 from bookplate.watermark.manifest import digest_of
 from bookplate.watermark.marking import Marking, Mode, Unit
 
-PUBLISHED = Marking(mode=Mode.LEXIMARK, tier=Tier.BROAD)
+BROAD = LexiconSource(Lexicon.shipped(Tier.BROAD))
+PUBLISHED = Marking(mode=Mode.LEXIMARK)
 KEY, OTHER_KEY = (MarkingKey(bytes([i]) * 32, b"s" * 32) for i in (1, 2))
 
 
@@ -38,14 +40,14 @@ class Remembers:
 @pytest.fixture(scope="module")
 def evidence(english):
     texts = english[:200]
-    manifest = mark_texts(texts, KEY, PUBLISHED)
+    manifest = mark_texts(texts, KEY, PUBLISHED, candidates=BROAD)
     return Evidence(manifest=manifest, originals={digest_of(text): text for text in texts})
 
 
 @pytest.fixture(scope="module")
 def held_out(english):
     texts = english[200:400]
-    manifest = mark_texts(texts, KEY, PUBLISHED)
+    manifest = mark_texts(texts, KEY, PUBLISHED, candidates=BROAD)
     return released_texts(
         Evidence(manifest=manifest, originals={digest_of(text): text for text in texts})
     )
@@ -64,9 +66,8 @@ def test_every_word_becomes_its_rarest_substitute(evidence):
 
 
 def test_the_key_changes_nothing(english):
-    lexicon = Lexicon.shipped(Tier.BROAD)
-    for text in english[:50]:
-        one, two = (mark_text(text, lexicon, k.drawer(), PUBLISHED) for k in (KEY, OTHER_KEY))
+    for text, slots in zip(english[:50], BROAD.slots(english[:50]), strict=True):
+        one, two = (mark_text(text, slots, k.drawer(), PUBLISHED) for k in (KEY, OTHER_KEY))
         assert one == two
 
 
@@ -110,7 +111,7 @@ def test_texts_that_were_not_marked_alike_are_refused(evidence, held_out, englis
     refuse_unfit_sets(evidence, held_out)
     with pytest.raises(InvalidInput, match="more held-back than released texts have words"):
         refuse_unfit_sets(evidence, english[200:400])
-    keyed = mark_texts(english[:60], KEY, Marking(tier=Tier.BROAD))
+    keyed = mark_texts(english[:60], KEY, Marking(), candidates=BROAD)
     other = Evidence(manifest=keyed, originals={digest_of(text): text for text in english[:60]})
     with pytest.raises(InvalidInput, match="was marked with a key"):
         refuse_unfit_sets(other, held_out)
@@ -118,4 +119,4 @@ def test_texts_that_were_not_marked_alike_are_refused(evidence, held_out, englis
 
 def test_recipients_of_one_text_cannot_be_told_apart(english):
     with pytest.raises(InvalidInput, match="nobody could be traced"):
-        mark_texts(english[:60], KEY, PUBLISHED, recipient="Alice")
+        mark_texts(english[:60], KEY, PUBLISHED, recipient="Alice", candidates=BROAD)

@@ -9,16 +9,18 @@ from pathlib import Path
 import polars as pl
 import pytest
 from bookplate.errors import InvalidInput, VerificationError
+from bookplate.watermark.candidates import LexiconSource
 from bookplate.watermark.embed import embed, mark_texts
 from bookplate.watermark.keys import MarkingKey
-from bookplate.watermark.lexicon import Tier
+from bookplate.watermark.lexicon import Lexicon, Tier
 from bookplate.watermark.manifest import Manifest
 from bookplate.watermark.marking import Marking, Unit
 from bookplate.watermark.release import Release
 
+BROAD = LexiconSource(Lexicon.shipped(Tier.BROAD))
 KEY = MarkingKey(bytes(range(32)), b"s" * 32)
-BY_TYPE = Marking(unit=Unit.TYPE, tier=Tier.BROAD)
-BY_RECORD = Marking(unit=Unit.RECORD, tier=Tier.BROAD, ghosts=3)
+BY_TYPE = Marking(unit=Unit.TYPE)
+BY_RECORD = Marking(unit=Unit.RECORD, ghosts=3)
 TEXTS = [
     "They worked profitably, and the couple were prospering.",
     "A slogan is profitably remembered. Profitably!",
@@ -28,7 +30,7 @@ TEXTS = [
 
 @pytest.fixture(params=[BY_TYPE, BY_RECORD], ids=["type", "record"])
 def manifest(request):
-    return mark_texts(TEXTS, KEY, request.param, ids=["a", "b", "c"])
+    return mark_texts(TEXTS, KEY, request.param, ids=["a", "b", "c"], candidates=BROAD)
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def test_an_altered_choice_is_refused(manifest):
 
 
 def test_an_altered_ghost_or_unit_is_refused():
-    manifest = mark_texts(TEXTS, KEY, BY_RECORD)
+    manifest = mark_texts(TEXTS, KEY, BY_RECORD, candidates=BROAD)
     slot = first_slot(manifest)
     ghosts = ((slot.ghosts[0] + 1) % len(slot.choices), *slot.ghosts[1:])
     for altered in (
@@ -223,9 +225,13 @@ HEADER_DAMAGE = {
     "no object": lambda h: ["format"],
     "a number": lambda h: 7,
     **{f"no {name}": lambda h, name=name: h.pop(name) and None for name in ["format", "marking"]},
-    "no table": lambda h: h.pop("lexicon_sha256") and None,
-    "bad table": lambda h: h.update(lexicon_sha256="ab"),
-    "null table": lambda h: h.update(lexicon_sha256=None),
+    "no source": lambda h: h.pop("candidates") and None,
+    "source is text": lambda h: h.update(candidates="ab"),
+    "source is null": lambda h: h.update(candidates=None),
+    "bad table": lambda h: h["candidates"]["inputs"][0].update(sha256="ab"),
+    "a list among the settings": lambda h: h["candidates"]["settings"].update(tier=["broad"]),
+    "more about the source": lambda h: h["candidates"].update(more=1),
+    "dataset is null": lambda h: h.update(dataset=None),
     "bad commitment": lambda h: h.update(key_commitment="ab" * 31),
     "number as commitment": lambda h: h.update(key_commitment=7),
     "marking is null": lambda h: h.update(marking=None),
@@ -234,11 +240,9 @@ HEADER_DAMAGE = {
     "marking has more": lambda h: h["marking"].update(more=1),
     "unknown unit": lambda h: h["marking"].update(unit="shard"),
     "unit is a list": lambda h: h["marking"].update(unit=[]),
-    "unknown tier": lambda h: h["marking"].update(tier="loose"),
-    "no words per sentence": lambda h: h["marking"].update(per_sentence=0),
-    "words as text": lambda h: h["marking"].update(per_sentence="5"),
-    "words as fraction": lambda h: h["marking"].update(per_sentence=2.5),
-    "words as boolean": lambda h: h["marking"].update(per_sentence=True),
+    "ghosts as text": lambda h: h["marking"].update(ghosts="0"),
+    "ghosts as fraction": lambda h: h["marking"].update(ghosts=0.5),
+    "ghosts as boolean": lambda h: h["marking"].update(ghosts=False),
     "files are none": lambda h: h.update(files=None),
     "a file is a name": lambda h: h.update(files=["a"]),
     "a file without rows": lambda h: h.update(files=[['"a"']]),
@@ -288,8 +292,6 @@ def test_another_schema_is_refused(path):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"per_sentence": 0}, "at least 1 word per sentence, got 0"),
-        ({"per_sentence": -3}, "at least 1 word per sentence"),
         ({"ghosts": 5}, "ghosts belong to the unit 'record'"),
         ({"ghosts": -1}, "ghosts belong to the unit 'record'"),
         ({"unit": Unit.RECORD}, "needs 1 to 999 ghosts, got 0"),
@@ -312,7 +314,7 @@ def test_marking_comes_back_from_json(marking):
 @pytest.fixture
 def release(tmp_path):
     (tmp_path / "data.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in TEXTS))
-    embed(tmp_path / "data.jsonl", tmp_path / "out", KEY, BY_TYPE)
+    embed(tmp_path / "data.jsonl", tmp_path / "out", KEY, BY_TYPE, candidates=BROAD)
     return tmp_path / "out" / "release" / "release.json"
 
 
@@ -321,7 +323,7 @@ def test_release_binds_key_manifest_table_and_files(release):
     public = Release.read(release)
     assert public.manifest == manifest.commitment()
     assert public.key_commitment == KEY.commitment
-    assert public.lexicon_sha256 == manifest.lexicon_sha256
+    assert public.candidates == manifest.candidates == BROAD.identity
     assert public.marking == manifest.marking == BY_TYPE
     content = (release.parent / "data.jsonl").read_bytes()
     assert public.files == {"data.jsonl": hashlib.sha256(content).hexdigest()}
@@ -350,9 +352,9 @@ RELEASE_DAMAGE = {
     "more fields": lambda d: d.update(more=1),
     **{
         f"no {name}": lambda d, name=name: d.pop(name) and None
-        for name in ["format", "marking", "lexicon_sha256", "key_commitment", "manifest", "files"]
+        for name in ["format", "marking", "candidates", "key_commitment", "manifest", "files"]
     },
-    "bad table": lambda d: d.update(lexicon_sha256=""),
+    "bad table": lambda d: d["candidates"]["inputs"][0].update(sha256=""),
     "bad commitment": lambda d: d.update(key_commitment=[]),
     "marking is null": lambda d: d.update(marking=None),
     "manifest is text": lambda d: d.update(manifest="ab" * 32),

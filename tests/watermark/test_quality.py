@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput
 from bookplate.stats import Input, power_choice
+from bookplate.watermark.candidates import LexiconSource
 from bookplate.watermark.embed import mark_texts
 from bookplate.watermark.evidence import Evidence
 from bookplate.watermark.keys import MarkingKey
-from bookplate.watermark.lexicon import Tier
+from bookplate.watermark.lexicon import Lexicon, Tier
 from bookplate.watermark.manifest import digest_of
 from bookplate.watermark.marking import Marking, Mode, Unit
 from bookplate.watermark.quality import assess, render_quality
 from bookplate.watermark.tables import apply_edits
 
+BROAD = LexiconSource(Lexicon.shipped(Tier.BROAD))
 KEY = MarkingKey(b"k" * 32, b"s" * 32)
 SAID = {
     "title": "release",
@@ -39,7 +41,7 @@ class Reader:
 
 
 def evidence_of(texts, **marking):
-    manifest = mark_texts(texts, KEY, Marking(tier=Tier.BROAD, **marking))
+    manifest = mark_texts(texts, KEY, Marking(**marking), candidates=BROAD)
     return Evidence(manifest=manifest, originals={digest_of(text): text for text in texts})
 
 
@@ -132,7 +134,7 @@ def test_hostile_text_is_shown_and_not_obeyed():
 
 def test_the_page_stands_alone(quality):
     page = render_quality(quality, **SAID)
-    assert "http" not in page.replace("http-equiv", "")
+    assert not re.search(r"<[^>]*(?<!-)http(?!-equiv)", page)
     assert "private" in page
     assert "Table 2" in page
     assert page == render_quality(quality, **SAID)

@@ -6,18 +6,20 @@ import numpy as np
 import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput
 from bookplate.stats import Input
+from bookplate.watermark.candidates import LexiconSource
 from bookplate.watermark.embed import mark_texts
 from bookplate.watermark.evidence import Evidence
 from bookplate.watermark.keys import MarkingKey
-from bookplate.watermark.lexicon import Tier
+from bookplate.watermark.lexicon import Lexicon, Tier
 from bookplate.watermark.manifest import digest_of
 from bookplate.watermark.marking import Marking, Mode, Unit
 from bookplate.watermark.sequential import detect_sequentially
 from scipy.stats import binom
 
-BY_TYPE = Marking(tier=Tier.BROAD)
-BY_SLOT = Marking(unit=Unit.SLOT, tier=Tier.BROAD)
-BY_RECORD = Marking(unit=Unit.RECORD, tier=Tier.BROAD, ghosts=5)
+BROAD = LexiconSource(Lexicon.shipped(Tier.BROAD))
+BY_TYPE = Marking()
+BY_SLOT = Marking(unit=Unit.SLOT)
+BY_RECORD = Marking(unit=Unit.RECORD, ghosts=5)
 
 
 def key_of(number):
@@ -56,7 +58,7 @@ def texts(english):
 
 
 def evidence_of(texts, key, marking):
-    manifest = mark_texts(texts, key, marking)
+    manifest = mark_texts(texts, key, marking, candidates=BROAD)
     return Evidence(manifest=manifest, originals={digest_of(text): text for text in texts})
 
 
@@ -167,6 +169,6 @@ def test_refusals(texts):
             detect_sequentially(evidence, Taste(), **wrong)
     with pytest.raises(InvalidInput, match="same model"):
         detect_sequentially(evidence, Taste(), alpha=0.1, references=[Taste()])
-    published = evidence_of(texts[:60], key_of(1), Marking(mode=Mode.LEXIMARK, tier=Tier.BROAD))
+    published = evidence_of(texts[:60], key_of(1), Marking(mode=Mode.LEXIMARK))
     with pytest.raises(InvalidInput, match="no key draws anything"):
         detect_sequentially(published, Taste(), alpha=0.1)

@@ -20,6 +20,7 @@ from bookplate.errors import InsufficientEvidence, InvalidInput, VerificationErr
 from bookplate.files import Interrupted, canonical_json, sha256_of_file, unfinished_path
 from bookplate.provenance.custody import leaf_hash
 from bookplate.watermark import merging, piecework
+from bookplate.watermark.candidates import LexiconSource
 from bookplate.watermark.embed import embed, mark_texts, restore
 from bookplate.watermark.evidence import load_evidence
 from bookplate.watermark.keys import MarkingKey
@@ -30,15 +31,20 @@ from bookplate.watermark.marking import Marking, Unit
 from bookplate.watermark.release import Release
 from bookplate.watermark.tables import Columns, pieces_of, read_table
 
-KEY = MarkingKey(bytes(range(32)), b"s" * 32)
-BY_TYPE = Marking(tier=Tier.BROAD)
+BROAD = LexiconSource(Lexicon.shipped(Tier.BROAD))
+BY_TYPE = Marking()
 MARKINGS = [
     BY_TYPE,
-    Marking(unit=Unit.SHARD, tier=Tier.BROAD, shards=5),
-    Marking(unit=Unit.RECORD, tier=Tier.BROAD, ghosts=3),
+    Marking(unit=Unit.SHARD, shards=5),
+    Marking(unit=Unit.RECORD, ghosts=3),
 ]
 ENDINGS = [".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".csv.gz", ".csv.zst"]
 SURE = "They worked profitably, and the couple were prospering."
+KEY = next(  # one that changes SURE by type
+    key
+    for key in (MarkingKey(bytes(range(i, i + 32)), b"s" * 32) for i in range(100))
+    if mark_texts([SURE], key, BY_TYPE, candidates=BROAD).records[0].release_edits()
+)
 
 
 def everything(folder):
@@ -95,7 +101,7 @@ def test_it_is_the_release_that_the_whole_table_would_give(tmp_path, repeated, e
     """The slow twin reads, marks and writes everything at once; pieces of any size give its bytes."""
     source = write_source(tmp_path / f"data{ending}", repeated)
     table = read_table(source, id_column="id")
-    twin = mark_texts(table.texts, KEY, marking, ids=table.ids)
+    twin = mark_texts(table.texts, KEY, marking, ids=table.ids, candidates=BROAD)
     by_original = twin.by_original()
     twin.write(tmp_path / "manifest.parquet")
     edits = [by_original[digest_of(text)].release_edits() for text in table.texts]
@@ -103,7 +109,7 @@ def test_it_is_the_release_that_the_whole_table_would_give(tmp_path, repeated, e
     runs = []
     for size in (1_500, 9_000, 10**9):
         out = tmp_path / f"out{size}"
-        embed(source, out, KEY, marking, id_column="id", piece_bytes=size)
+        embed(source, out, KEY, marking, id_column="id", piece_bytes=size, candidates=BROAD)
         runs.append(everything(out))
     assert runs[0] == runs[1] == runs[2]
     assert runs[0]["private/manifest.parquet"] == (tmp_path / "manifest.parquet").read_bytes()
@@ -125,10 +131,14 @@ def test_it_is_the_release_that_the_whole_table_would_give(tmp_path, repeated, e
 
 def test_buckets_and_passes_of_any_size_give_the_same_manifest(tmp_path, repeated, monkeypatch):
     source = write_source(tmp_path / "data.jsonl", repeated)
-    embed(source, tmp_path / "one", KEY, BY_TYPE, id_column="id", piece_bytes=9_000)
+    embed(
+        source, tmp_path / "one", KEY, BY_TYPE, id_column="id", piece_bytes=9_000, candidates=BROAD
+    )
     monkeypatch.setattr(merging, "_BUCKET_WEIGHT", 20)
     monkeypatch.setattr(merging, "_PASS_ROWS", 7)
-    embed(source, tmp_path / "two", KEY, BY_TYPE, id_column="id", piece_bytes=9_000)
+    embed(
+        source, tmp_path / "two", KEY, BY_TYPE, id_column="id", piece_bytes=9_000, candidates=BROAD
+    )
     assert everything(tmp_path / "one") == everything(tmp_path / "two")
 
 
@@ -147,7 +157,7 @@ def test_parquet_keeps_types_and_metadata_over_many_row_groups(tmp_path, monkeyp
         tmp_path / "data.parquet", metadata={"huggingface": "{}"}, row_group_size=13
     )
     source = pl.read_parquet(tmp_path / "data.parquet")
-    embed(tmp_path / "data.parquet", tmp_path / "out", KEY, BY_TYPE)
+    embed(tmp_path / "data.parquet", tmp_path / "out", KEY, BY_TYPE, candidates=BROAD)
     released = tmp_path / "out" / "release" / "data.parquet"
     out = pl.read_parquet(released)
     assert out.schema == source.schema
@@ -173,6 +183,7 @@ def test_workers_change_no_byte(tmp_path, repeated):
             workers=workers,
             piece_bytes=9_000,
             progress=told.append,
+            candidates=BROAD,
         )
         assert told == sorted(set(told))
         assert told[-1] == len(repeated)
@@ -196,7 +207,15 @@ def test_a_bad_row_far_down_is_named_and_nothing_stays(tmp_path, ending, workers
     content = rows + row + rows[-6_000:].partition(b"\n")[2] + b"\xff\n"
     good.write_bytes(gzip.compress(content) if good.suffix == ".gz" else content)
     with pytest.raises(InvalidInput, match=message):
-        embed(good, tmp_path / "deep" / "out", KEY, BY_TYPE, workers=workers, piece_bytes=5_000)
+        embed(
+            good,
+            tmp_path / "deep" / "out",
+            KEY,
+            BY_TYPE,
+            workers=workers,
+            piece_bytes=5_000,
+            candidates=BROAD,
+        )
     assert [path.name for path in tmp_path.iterdir()] == [good.name]
 
 
@@ -204,7 +223,7 @@ def test_a_missing_text_in_a_later_row_group_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("bookplate.watermark.tables.parquet._MOST_ROWS", 10)
     pl.DataFrame({"text": [SURE] * 35 + [None]}).write_parquet(tmp_path / "data.parquet")
     with pytest.raises(InvalidInput, match=r"data\.parquet: row 36: 'text' is missing"):
-        embed(tmp_path / "data.parquet", tmp_path / "out", KEY, BY_TYPE)
+        embed(tmp_path / "data.parquet", tmp_path / "out", KEY, BY_TYPE, candidates=BROAD)
 
 
 @pytest.mark.parametrize("ending", [".jsonl.gz", ".jsonl.zst"])
@@ -212,7 +231,7 @@ def test_a_packed_file_that_is_cut_off_is_refused(tmp_path, english, ending):
     source = write_source(tmp_path / f"data{ending}", english[:50])
     source.write_bytes(source.read_bytes()[:-12])
     with pytest.raises(InvalidInput, match=r"cannot be read as (gzip|zstd)"):
-        embed(source, tmp_path / "out", KEY, BY_TYPE)
+        embed(source, tmp_path / "out", KEY, BY_TYPE, candidates=BROAD)
     source.write_bytes(b"rubbish")
     with pytest.raises(InvalidInput, match=r"cannot be read as (gzip|zstd)"):
         read_table(source)
@@ -261,7 +280,7 @@ def test_a_row_without_an_end_is_refused_before_memory_is_full(tmp_path, monkeyp
     monkeypatch.setattr("bookplate.watermark.tables.pieces._LONGEST_ROW", 1 << 21)
     (tmp_path / "data.csv").write_bytes(b'text\n"open' + b"a\n" * (1 << 22))
     with pytest.raises(InvalidInput, match="a row is longer than 2 MiB"):
-        embed(tmp_path / "data.csv", tmp_path / "out", KEY, BY_TYPE)
+        embed(tmp_path / "data.csv", tmp_path / "out", KEY, BY_TYPE, candidates=BROAD)
 
 
 # Folders.
@@ -276,7 +295,7 @@ def folder(tmp_path, english):
     write_source(source / "sub" / "c.parquet", english[25:40])
     (source / ".hidden").mkdir()
     (source / ".hidden" / "notes.txt").write_text("not of the dataset")
-    summary = embed(source, tmp_path / "out", KEY, BY_TYPE, id_column="id")
+    summary = embed(source, tmp_path / "out", KEY, BY_TYPE, id_column="id", candidates=BROAD)
     assert (summary.rows, summary.records) == (45, 40)
     return source
 
@@ -319,21 +338,21 @@ def test_a_file_that_does_not_fit_is_named(tmp_path, name, message):
     write_source(tmp_path / "data" / "z.jsonl", [SURE])
     (tmp_path / "data" / name).touch()
     with pytest.raises(InvalidInput, match=message):
-        embed(tmp_path / "data", tmp_path / "out", KEY, BY_TYPE)
+        embed(tmp_path / "data", tmp_path / "out", KEY, BY_TYPE, candidates=BROAD)
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_a_folder_without_files_is_refused(tmp_path):
     (tmp_path / "data").mkdir()
     with pytest.raises(InvalidInput, match="holds no dataset files"):
-        embed(tmp_path / "data", tmp_path / "out", KEY, BY_TYPE)
+        embed(tmp_path / "data", tmp_path / "out", KEY, BY_TYPE, candidates=BROAD)
 
 
 def test_a_folder_without_a_slot_is_insufficient(tmp_path):
     write_source(tmp_path / "data" / "a.jsonl", ["1 2", "3"])
     write_source(tmp_path / "data" / "b.jsonl", ["4"])
     with pytest.raises(InsufficientEvidence, match="none of the 3 texts"):
-        embed(tmp_path / "data", tmp_path / "out", KEY, BY_TYPE)
+        embed(tmp_path / "data", tmp_path / "out", KEY, BY_TYPE, candidates=BROAD)
 
 
 @pytest.fixture(scope="module")
@@ -354,7 +373,14 @@ def test_originals_of_several_files_that_become_one_text_come_back_each(tmp_path
     files = {"a.jsonl": ["be quick", "be swift", "x"], "b.jsonl": ["be swift", "be quick", "y"]}
     for name, texts in files.items():
         write_source(tmp_path / "data" / name, texts)
-    embed(tmp_path / "data", tmp_path / "out", key, Marking(), lexicon=lexicon, piece_bytes=size)
+    embed(
+        tmp_path / "data",
+        tmp_path / "out",
+        key,
+        Marking(),
+        candidates=LexiconSource(lexicon),
+        piece_bytes=size,
+    )
     manifest, release = (
         tmp_path / "out" / "private" / "manifest.parquet",
         tmp_path / "out" / "release",
@@ -382,7 +408,9 @@ def test_a_leaf_is_the_hash_of_canonical_json(english):
     """The general encoder is the slow twin; ids and words may hold any character."""
     texts = [*english[:40], SURE]
     for marking in MARKINGS:
-        manifest = mark_texts(texts, KEY, marking, ids=[f'"\\\n\x01\u2028 {i}' for i in range(41)])
+        manifest = mark_texts(
+            texts, KEY, marking, ids=[f'"\\\n\x01\u2028 {i}' for i in range(41)], candidates=BROAD
+        )
         for record, salt in zip(manifest.records, manifest.salts, strict=True):
             slots = [
                 {
@@ -412,17 +440,18 @@ def test_a_leaf_is_the_hash_of_canonical_json(english):
 RUN = """
 import sys
 from pathlib import Path
+from bookplate.watermark.candidates import LexiconSource
 from bookplate.watermark.embed import embed
 from bookplate.watermark.keys import MarkingKey
-from bookplate.watermark.lexicon import Tier
+from bookplate.watermark.lexicon import Lexicon, Tier
 from bookplate.watermark.marking import Marking
 
 if __name__ == "__main__":
     source, out, workers = sys.argv[1:]
-    key = MarkingKey(bytes(range(32)), b"s" * 32)
-    marking = Marking(tier=Tier.BROAD)
-    embed(Path(source), Path(out), key, marking, id_column="id", workers=int(workers), piece_bytes=9_000)
-"""
+    key = MarkingKey(bytes.fromhex("SECRET"), b"s" * 32)
+    how = {"candidates": LexiconSource(Lexicon.shipped(Tier.BROAD)), "piece_bytes": 9_000}
+    embed(Path(source), Path(out), key, Marking(), id_column="id", workers=int(workers), **how)
+""".replace("SECRET", KEY.secret.hex())
 
 
 def started(tmp_path, source, out, workers):
@@ -453,7 +482,15 @@ def done_once(tmp_path_factory, english):
     folder = tmp_path_factory.mktemp("many")
     write_source(folder / "data" / "a.jsonl", english[:150])
     write_source(folder / "data" / "b.csv", english[140:220])
-    embed(folder / "data", folder / "whole", KEY, BY_TYPE, id_column="id", piece_bytes=9_000)
+    embed(
+        folder / "data",
+        folder / "whole",
+        KEY,
+        BY_TYPE,
+        id_column="id",
+        piece_bytes=9_000,
+        candidates=BROAD,
+    )
     return folder / "data", everything(folder / "whole")
 
 
@@ -496,7 +533,7 @@ def test_a_killed_run_is_taken_up_again(tmp_path, many, workers, whole):
     monkey = pytest.MonkeyPatch()
     monkey.setattr(piecework, "Part", Watched)
     try:
-        embed(many, out, KEY, BY_TYPE, id_column="id", piece_bytes=9_000)
+        embed(many, out, KEY, BY_TYPE, id_column="id", piece_bytes=9_000, candidates=BROAD)
     finally:
         monkey.undo()
     assert all(untouched.values())
@@ -541,7 +578,7 @@ def interrupted_after(monkeypatch, n, error=KeyboardInterrupt):
 
 
 def run(many, out, **changes):
-    options = {"id_column": "id", "piece_bytes": 9_000, **changes}
+    options = {"id_column": "id", "piece_bytes": 9_000, "candidates": BROAD, **changes}
     return embed(many, out, KEY, options.pop("marking", BY_TYPE), **options)
 
 
@@ -574,7 +611,13 @@ def test_a_part_that_was_not_finished_is_done_anew(tmp_path, many, stopped, whol
 
 @pytest.mark.parametrize(
     "changes",
-    [{"marking": Marking()}, {"id_column": None}, {"piece_bytes": 8_999}, {"recipient": "Ann"}],
+    [
+        {"marking": Marking(unit=Unit.SLOT)},
+        {"candidates": LexiconSource()},
+        {"id_column": None},
+        {"piece_bytes": 8_999},
+        {"recipient": "Ann"},
+    ],
 )
 def test_other_arguments_are_refused_and_the_work_is_kept(many, stopped, changes):
     with pytest.raises(InvalidInput, match="was not finished") as caught:
@@ -650,7 +693,14 @@ def test_a_worker_that_is_killed_is_no_bug_and_loses_nothing(tmp_path, many, mon
 @pytest.mark.parametrize("options", [{"workers": 0}, {"piece_bytes": 0}])
 def test_no_workers_do_no_work(tmp_path, options):
     with pytest.raises(InvalidInput, match="at least 1 worker"):
-        embed(write_source(tmp_path / "a.csv", [SURE]), tmp_path / "out", KEY, BY_TYPE, **options)
+        embed(
+            write_source(tmp_path / "a.csv", [SURE]),
+            tmp_path / "out",
+            KEY,
+            BY_TYPE,
+            **options,
+            candidates=BROAD,
+        )
 
 
 def test_what_would_be_left_out_in_silence_is_refused(tmp_path):
@@ -661,10 +711,10 @@ def test_what_would_be_left_out_in_silence_is_refused(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (source / "link").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InvalidInput, match="is a link to a folder"):
-        embed(source, tmp_path / "out", KEY, Marking(tier=Tier.BROAD))
+        embed(source, tmp_path / "out", KEY, Marking(), candidates=BROAD)
     (source / "link").unlink()
     (source / "release.json").mkdir()
     (source / "release.json" / "b.jsonl").write_text('{"text": "go quickly"}\n')
     with pytest.raises(InvalidInput, match=r"release\.json is the name of a file of ours"):
-        embed(source, tmp_path / "out", KEY, Marking(tier=Tier.BROAD))
+        embed(source, tmp_path / "out", KEY, Marking(), candidates=BROAD)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "source"]

@@ -11,10 +11,7 @@ holds the filters every candidate must pass, `encoders` the models.
 
 from .base import (
     CandidateSource,
-    SourceIdentity,
     Threshold,
-    group_name,
-    one_choice_set_per_word,
 )
 from .lexicon import LexiconSource
 from .opening import SourceName, open_source
@@ -24,10 +21,7 @@ __all__ = [
     "CandidateSource",
     "LexiconSource",
     "Rules",
-    "SourceIdentity",
     "SourceName",
     "Threshold",
-    "group_name",
-    "one_choice_set_per_word",
     "open_source",
 ]

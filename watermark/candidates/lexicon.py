@@ -6,8 +6,8 @@ from dataclasses import asdict, replace
 from ...stats import Input
 from ..lexicon import Lexicon
 from ..selection import Budget, Slot, all_slots, rarest_within
-from .base import SourceIdentity
-from .rules import Rules
+from ..source_identity import SourceIdentity
+from .protection import Protection
 
 __all__ = ["LexiconSource"]
 
@@ -23,6 +23,8 @@ class LexiconSource:
         budget: How many words may be replaced; default: 5 per sentence.
     """
 
+    reads_context = False
+
     def __init__(
         self,
         lexicon: Lexicon | None = None,
@@ -31,7 +33,7 @@ class LexiconSource:
         budget: Budget | None = None,
     ) -> None:
         self._lexicon = Lexicon.shipped() if lexicon is None else lexicon
-        self._rules = Rules(protect)
+        self._protection = Protection(protect)
         self._budget = Budget() if budget is None else budget
 
     @property
@@ -40,7 +42,7 @@ class LexiconSource:
         settings = {"tier": self._lexicon.tier.value, **asdict(self._budget)}
         return SourceIdentity(
             name="lexicon",
-            settings={**settings, **self._rules.settings},
+            settings={**settings, **self._protection.settings},
             inputs=(Input(name="substitution table", sha256=self._lexicon.sha256),),
         )
 
@@ -50,15 +52,15 @@ class LexiconSource:
 
     def _slots_of(self, text: str) -> list[Slot]:
         slots = all_slots(text, self._lexicon)
-        if self._rules.protect:
+        if self._protection.words:
             slots = [s for slot in slots for s in self._unprotected(slot)]
         return rarest_within(self._budget, text, slots, lambda slot: slot.surprisals[0])
 
     def _unprotected(self, slot: Slot) -> list[Slot]:
         """The slot without its protected choices, or nothing if it is then no slot."""
-        if self._rules.protects(slot.word):
+        if self._protection.protects(slot.word):
             return []
-        kept = [i for i, c in enumerate(slot.choices) if not self._rules.protects(c.lower())]
+        kept = [i for i, c in enumerate(slot.choices) if not self._protection.protects(c.lower())]
         if len(kept) < 2:
             return []
         choices = tuple(slot.choices[i] for i in kept)

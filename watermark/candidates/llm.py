@@ -2,8 +2,9 @@
 
 The model is asked for substitutes of marked words in numbered sentences and answers in JSON. What it
 answers is only proposed: the filters of `rules` apply as to every source. An endpoint gives no
-digest and seldom the same answer twice, so the manifest, which holds every choice, is the only
-record of it. The texts leave this machine: the caller must be allowed to send them.
+digest and seldom the same answer twice, so its answers are kept in a file: no paid query is made
+twice, and equal texts, resumed runs and copies for other recipients get the same slots. The texts
+leave this machine: the caller must be allowed to send them.
 """
 
 import json
@@ -13,12 +14,16 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from ...errors import InvalidInput
+from ...files import canonical_json
 from ..selection import Budget, Slot
-from .base import Proposal, SourceIdentity, settled
+from ..source_identity import SourceIdentity
+from .answers import Answers
+from .base import Proposal, settled
 from .places import Context, asked_places
 from .rules import Rules
 
@@ -49,6 +54,8 @@ class LlmSource:
         model: The model's name there.
         token_variable: Environment variable that holds the API token, or None. The token is read
             when it is sent and stands in no error, record or log.
+        answers: File that keeps the answers, made if it does not exist; it holds sentences of the
+            texts, and is private.
         most: How many substitutes are kept per place at most: the first ones named.
         timeout: Seconds that one request may take.
         retries: How often a failed request is tried again.
@@ -61,11 +68,14 @@ class LlmSource:
             limit makes no sense.
     """
 
+    reads_context = True
+
     def __init__(
         self,
         url: str,
         model: str,
         *,
+        answers: Path,
         token_variable: str | None = None,
         most: int = 3,
         timeout: float = 60.0,
@@ -80,6 +90,7 @@ class LlmSource:
                 f"got {most}, {retries} and {timeout}"
             )
         self._model = model
+        self._kept = Answers(answers)
         self._token_variable = token_variable
         self._most, self._timeout, self._retries = most, timeout, retries
         self._rules = Rules(protect)
@@ -120,20 +131,29 @@ class LlmSource:
 
     def _answers(self, contexts: Sequence[Context]) -> list[list[str]]:
         """What the model names for each place; equal places are asked about once."""
-        distinct = list(dict.fromkeys(contexts))
-        parts = [distinct[i : i + _PER_REQUEST] for i in range(0, len(distinct), _PER_REQUEST)]
-        if not parts:
-            return []
+        questions = {context: self._question(context) for context in contexts}
+        known = self._kept.read(questions.values())
+        new = [context for context, question in questions.items() if question not in known]
+        if new:
+            self._ask_all(new, questions)
+            known = self._kept.read(questions.values())
+        return [known[questions[context]] for context in contexts]
+
+    def _question(self, context: Context) -> str:
+        """All that an answer may depend on."""
+        return canonical_json([self._url, self._model, _prompt([context], self._most)]).decode()
+
+    def _ask_all(self, contexts: Sequence[Context], questions: Mapping[Context, str]) -> None:
+        parts = [contexts[i : i + _PER_REQUEST] for i in range(0, len(contexts), _PER_REQUEST)]
         httpx = _httpx()
         with (
             httpx.Client(timeout=self._timeout, headers=self._headers()) as client,
             ThreadPoolExecutor(_AT_ONCE) as pool,
         ):
-            found = [
-                a for answer in pool.map(lambda p: self._ask(client, p), parts) for a in answer
-            ]
-        by_context = dict(zip(distinct, found, strict=True))
-        return [by_context[context] for context in contexts]
+            asked = [pool.submit(self._ask, client, part) for part in parts]
+            for part, answer in zip(parts, asked, strict=True):
+                named = answer.result()
+                self._kept.add(zip((questions[context] for context in part), named, strict=True))
 
     def _ask(self, client: Any, contexts: Sequence[Context]) -> list[list[str]]:
         """One request, tried again after failures that may pass and unreadable answers."""

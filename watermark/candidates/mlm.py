@@ -23,7 +23,8 @@ from transformers import AutoModelForMaskedLM
 from ...errors import InvalidInput
 from ...stats import Input
 from ..selection import Budget, Slot
-from .base import Proposal, SourceIdentity, settled, threshold
+from ..source_identity import SourceIdentity
+from .base import Proposal, settled, threshold
 from .encoders import Encoder, WordAt, batches, cosines, load_model, longest_input
 from .places import Context, asked_places
 from .rules import Rules
@@ -52,6 +53,8 @@ class MlmSource:
     Raises:
         InvalidInput: If the model has no mask token, or a limit makes no sense.
     """
+
+    reads_context = True
 
     def __init__(
         self,

@@ -29,7 +29,7 @@ _NEEDS = {
     SourceName.SBERT: frozenset({"table", "tier", "model", "least_cosine", "device"}),
     SourceName.BERT: frozenset({"table", "tier", "model", "least_cosine", "device"}),
     SourceName.MLM: frozenset({"model", "least_cosine", "device"}),
-    SourceName.LLM: frozenset({"model", "url", "token_variable"}),
+    SourceName.LLM: frozenset({"model", "url", "answers", "token_variable"}),
 }
 
 
@@ -42,6 +42,7 @@ def open_source(
     least_cosine: float | None = None,
     device: str | None = None,
     url: str | None = None,
+    answers: Path | None = None,
     token_variable: str | None = None,
     protect: Iterable[str] = (),
     budget: Budget | None = None,
@@ -56,6 +57,7 @@ def open_source(
         least_cosine: Least cosine of what `sbert`, `bert` and `mlm` admit; default: 0.8.
         device: Torch device of the model; default: cpu.
         url: Address of the chat endpoint, for `llm`.
+        answers: File that keeps the endpoint's answers, for `llm`.
         token_variable: Environment variable that holds its API token, or None.
         protect: Words that must stay as they are, in all their forms.
         budget: How many words may be replaced; default: 5 per sentence.
@@ -80,6 +82,7 @@ def open_source(
         "least_cosine": least_cosine,
         "device": device,
         "url": url,
+        "answers": answers,
         "token_variable": token_variable,
     }
     ignored = [key for key, value in given.items() if value is not None and key not in _NEEDS[kind]]
@@ -100,7 +103,19 @@ def open_source(
                 "the candidate source 'llm' needs the address of an endpoint",
                 "one such as https://api.example.org/v1",
             )
-        return LlmSource(url, model, token_variable=token_variable, protect=protect, budget=budget)
+        if answers is None:
+            raise InvalidInput(
+                "the candidate source 'llm' needs a file that keeps the answers",
+                "use the same one for every copy of a dataset; it holds sentences of it, keep it private",
+            )
+        return LlmSource(
+            url,
+            model,
+            answers=answers,
+            token_variable=token_variable,
+            protect=protect,
+            budget=budget,
+        )
     least = 0.8 if least_cosine is None else least_cosine
     place = "cpu" if device is None else device
     if kind is SourceName.MLM:

@@ -4,7 +4,6 @@ A sentence model gives opposites and words of another inflection a high cosine, 
 proposes them readily, so a threshold cannot replace these rules.
 """
 
-import hashlib
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -13,13 +12,13 @@ from functools import lru_cache
 from lemminflect import getAllInflections, getAllLemmas
 from wordfreq import word_frequency, zipf_frequency
 
-from ...errors import InvalidInput
 from ..lexicon.articles import starts_with_vowel_sound
 from ..lexicon.reviewed import REFUSED, REFUSED_SUBSTITUTES
 from ..lexicon.variants import same_word
 from ..lexicon.vocabulary import BANNED, FUNCTION_WORDS, NAMES, TECHNICAL, ZERO_PLURALS
 from ..selection import Place
 from .opposites import Opposites
+from .protection import Protection, lemmas_of
 
 __all__ = ["Rules"]
 
@@ -32,47 +31,17 @@ _MAX_BITS = 7.0  # between the surprisals of word and substitute, as there
 _remembered = lru_cache(maxsize=1 << 18)  # more words than English has; a hostile text has no end
 
 
-class Rules:
+class Rules(Protection):
     """What may change into what, by the words alone.
 
     A substitute must be an ordinary word of English with the inflection of the word it replaces.
     It must not be its opposite, its variant in spelling or derivation, a stop-word, a name, an
     insult, or a pair that a reader refused for the table.
-
-    Attributes:
-        protect: Words in lower case that neither change nor come in, nor do their inflected forms.
     """
-
-    def __init__(self, protect: Iterable[str] = ()) -> None:
-        self.protect = frozenset(map(str.lower, protect))
-        for word in self.protect:
-            if not word.isalpha():
-                raise InvalidInput(
-                    f"expected single words to protect, got {word!r}", "give each word on its own"
-                )
-        self._protected_lemmas = frozenset(
-            lemma for word in self.protect for lemma in (word, *_lemmas(word))
-        )
-
-    @property
-    def settings(self) -> Mapping[str, str | int]:
-        """What a release records: how many words are protected, and their digest."""
-        listed = "\n".join(sorted(self.protect)).encode()
-        return {
-            "protected": len(self.protect),
-            "protect_sha256": hashlib.sha256(listed).hexdigest(),
-        }
 
     def may_change(self, word: str) -> bool:
         """Whether a lower-case word may be replaced at all."""
         return _is_open(word) and not self.protects(word)
-
-    def protects(self, word: str) -> bool:
-        """Whether a word, or a form of the same lemma, is among the protected words."""
-        return bool(self._protected_lemmas) and not self._protected_lemmas.isdisjoint((
-            word,
-            *_lemmas(word),
-        ))
 
     def choose(
         self, place: Place, words: Iterable[str], *, from_table: bool = False
@@ -109,8 +78,8 @@ def _is_open(word: str) -> bool:
     return (
         bool(_PLAIN.fullmatch(word))
         and zipf_frequency(word, "en") > 0
-        and bool(_lemmas(word))
-        and _FIXED.isdisjoint((word, *_lemmas(word)))
+        and bool(lemmas_of(word))
+        and _FIXED.isdisjoint((word, *lemmas_of(word)))
     )
 
 
@@ -119,7 +88,7 @@ def _fits(word: str, substitute: str) -> bool:
     return (
         bool(_PLAIN.fullmatch(substitute))
         and not same_word(word, substitute)
-        and _UNWANTED.isdisjoint((substitute, *_lemmas(substitute)))
+        and _UNWANTED.isdisjoint((substitute, *lemmas_of(substitute)))
         and zipf_frequency(substitute, "en") >= _MIN_ZIPF
         and _surprisal(substitute) - _surprisal(word) <= _MAX_BITS
         and _same_inflection(word, substitute)
@@ -131,10 +100,10 @@ def _fits(word: str, substitute: str) -> bool:
 def _may_meet(word: str, substitute: str) -> bool:
     """Whether two words are no opposites, no forms of one lemma, no names, and no refused pair."""
     opposites = Opposites.shipped()
-    return NAMES.isdisjoint((*_lemmas(word), *_lemmas(substitute))) and not any(
+    return NAMES.isdisjoint((*lemmas_of(word), *lemmas_of(substitute))) and not any(
         opposites.are(one, other) or one == other or (one, other) in REFUSED
-        for one in (word, *_lemmas(word))
-        for other in (substitute, *_lemmas(substitute))
+        for one in (word, *lemmas_of(word))
+        for other in (substitute, *lemmas_of(substitute))
     )
 
 
@@ -146,12 +115,6 @@ def _same_inflection(word: str, substitute: str) -> bool:
     """
     ours, theirs = _tags(word), _tags(substitute)
     return any(ours[pos] and ours[pos] <= theirs[pos] for pos in _OPEN_CLASSES)
-
-
-@_remembered
-def _lemmas(word: str) -> tuple[str, ...]:
-    found = getAllLemmas(word)
-    return tuple(dict.fromkeys(lemma for pos in _OPEN_CLASSES for lemma in found.get(pos, ())))
 
 
 @_remembered

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..selection import Budget, Slot, find_places
-from .base import Proposal, SourceIdentity, settled, threshold
+from ..source_identity import SourceIdentity
+from .base import Proposal, settled, threshold
 from .encoders import Encoder
 from .places import Context, in_context
 from .rules import Rules
@@ -31,6 +32,7 @@ class TableBasedSource(ABC):
     """
 
     name: str
+    reads_context = True
 
     def __init__(
         self,
