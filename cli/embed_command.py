@@ -11,7 +11,7 @@ import typer
 
 from ..errors import InvalidInput
 from .options import AsJson, IdColumn, TextColumn, TierName
-from .output import print_json, print_note, print_rows, working
+from .output import print_json, print_note, print_rows, quiet_libraries, working
 
 if TYPE_CHECKING:
     from ..watermark.embed import EmbedSummary
@@ -207,6 +207,8 @@ def embed(
         ghosts=default_ghosts if ghosts is None else ghosts,
         shards=default_shards if shards is None else shards,
     )
+    if candidates is not CandidatesName.LEXICON:
+        quiet_libraries()
     words = open_source(
         candidates.value,
         tier=None if tier is None else Tier(tier.value),

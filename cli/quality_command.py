@@ -9,6 +9,7 @@ from .options import AsJson, Device, Seed, TextColumn
 from .output import print_json, print_rows, working
 
 if TYPE_CHECKING:
+    from ..watermark.candidates.encoders import Encoder
     from ..watermark.quality import Quality
 
 __all__ = ["quality"]
@@ -24,6 +25,10 @@ def quality(
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Language model to measure the change of perplexity with.")
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Sentence encoder to compare sentences with, such as all-MiniLM-L6-v2."),
     ] = None,
     examples: Annotated[int, typer.Option(help="Replaced words to show.")] = 50,
     effect: Annotated[
@@ -48,7 +53,14 @@ def quality(
     evidence = load_evidence(manifest, released=released, text_column=text_column)
     reader = None if model is None else reach(model, [], device)[0]
     with working(f"reading {manifest}"):
-        found = assess(evidence, seed=seed, n_examples=examples, model=reader, effect=effect)
+        found = assess(
+            evidence,
+            seed=seed,
+            n_examples=examples,
+            model=reader,
+            encoder=None if encoder is None else _opened(encoder, device),
+            effect=effect,
+        )
     if report is not None:
         import json
 
@@ -69,6 +81,14 @@ def quality(
         print_json(found.to_dict())
     else:
         print_rows(_lines(found))
+
+
+def _opened(name: str, device: str) -> "Encoder":
+    from ..watermark.candidates.encoders import Encoder
+    from .output import quiet_libraries
+
+    quiet_libraries()
+    return Encoder.open(name, device=device)
 
 
 def _lines(found: "Quality") -> list[tuple[str, str]]:
@@ -93,6 +113,13 @@ def _lines(found: "Quality") -> list[tuple[str, str]]:
             "perplexity",
             f"{p.original:.2f} before, {p.released:.2f} after, by {p.model.name}; {p.change:.2f} nats per "
             f"replaced word (95% interval {p.low:.2f} to {p.high:.2f})",
+        ))
+    if found.similarity is not None:
+        s = found.similarity
+        rows.append((
+            "similarity",
+            f"mean cosine {s.mean:.3f} of {s.n:,} changed sentences with their originals, by "
+            f"{s.encoder.name}; 5% below {s.low:.3f}, {s.n_below:,} below 0.8",
         ))
     if found.forecast is not None:
         f = found.forecast

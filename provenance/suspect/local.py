@@ -24,6 +24,7 @@ from ...errors import InvalidInput
 from ...stats import Input
 from .alignment import AlignedSlot, align_slots
 from .base import ChoiceSlot
+from .devices import device_named, first_line
 from .folders import folder_digest, refuse_unsafe, weights_digest
 from .generation import continuations
 
@@ -127,7 +128,7 @@ class TransformersSuspect:
         folder = Path(name)
         if folder.exists():
             refuse_unsafe(folder)
-        place = _device_named(device)
+        place = device_named(device)
         options: dict[str, Any] = {"trust_remote_code": False}
         try:
             tokenizer = AutoTokenizer.from_pretrained(name, **options)
@@ -136,7 +137,7 @@ class TransformersSuspect:
             ).to(place)
         except Exception as error:  # transformers raises whatever its backends raise
             raise InvalidInput(
-                f"{name}: cannot be loaded as a causal language model: {_first_line(error)}",
+                f"{name}: cannot be loaded as a causal language model: {first_line(error)}",
                 "give a folder with config.json, *.safetensors and a tokenizer",
             ) from error
         if not tokenizer.is_fast:
@@ -161,7 +162,7 @@ class TransformersSuspect:
             raise
         except Exception as error:  # whatever a model raises that is no causal language model
             raise InvalidInput(
-                f"{name}: cannot be run as a causal language model: {_first_line(error)}",
+                f"{name}: cannot be run as a causal language model: {first_line(error)}",
                 "only causal language models can be examined",
             ) from error
 
@@ -392,7 +393,7 @@ class TransformersSuspect:
         except Exception as error:  # models raise whatever their backends raise
             raise InvalidInput(
                 f"{self.identity.name}: cannot score {inputs['input_ids'].shape[1]} tokens at once: "
-                f"{_first_line(error)}",
+                f"{first_line(error)}",
                 "it takes fewer than its configuration says, or memory is short",
             ) from error
         return logits
@@ -473,18 +474,3 @@ def _batches(
         batch.append(item)
     if batch:
         yield batch
-
-
-def _device_named(device: str) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InvalidInput(
-            f"device '{device}' cannot be used here: {_first_line(error)}", "try cpu"
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

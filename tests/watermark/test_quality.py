@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from bookplate.watermark.lexicon import Lexicon, Tier
 from bookplate.watermark.manifest import digest_of
 from bookplate.watermark.marking import Marking, Mode, Unit
 from bookplate.watermark.quality import assess, render_quality
+from bookplate.watermark.selection import sentence_ends
 from bookplate.watermark.tables import apply_edits
 
 BROAD = LexiconSource(Lexicon.shipped(Tier.BROAD))
@@ -146,3 +148,46 @@ def test_refusals(evidence):
             assess(evidence, seed=1, **wrong)
     with pytest.raises(InsufficientEvidence, match="no record is present"):
         assess(replace(evidence, originals={}), seed=1)
+
+
+class Spelling:
+    """A sentence encoder that counts letters."""
+
+    identity = Input(name="letters", sha256="0" * 64)
+
+    def token_ids(self, sentences):
+        return [tuple(map(ord, sentence.lower())) for sentence in sentences]
+
+    def sentence_vectors(self, rows):
+        counts = np.array([[row.count(c) for c in range(97, 123)] for row in rows], dtype=float)
+        return (counts / np.linalg.norm(counts, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_changed_sentences_are_compared_whole_with_their_originals(evidence):
+    found = assess(evidence, seed=1, encoder=Spelling(), most_records=10**6).similarity
+    cosines = []
+    for record in evidence.manifest.records:
+        original = evidence.originals[record.record]
+        released = apply_edits(original, record.release_edits())
+        shift, borders = 0, [0, *sentence_ends(original), len(original)]
+        for begin, end in pairwise(borders):
+            edits = [e for e in record.release_edits() if begin <= e.start < end]
+            grown = sum(len(e.replacement) - (e.end - e.start) for e in edits)
+            if edits:
+                one = original[begin:end].strip()
+                other = released[begin + shift : end + shift + grown].strip()
+                a, b = Spelling().sentence_vectors(Spelling().token_ids([one, other]))
+                cosines.append(float(a.astype(float) @ b.astype(float)))
+            shift += grown
+    assert found.n == len(cosines) > 100
+    assert found.mean == pytest.approx(np.mean(cosines))
+    assert found.low == pytest.approx(np.quantile(cosines, 0.05))
+    assert found.n_below == sum(c < 0.8 for c in cosines)
+    page = render_quality(assess(evidence, seed=1, encoder=Spelling()), **SAID)
+    assert "letters" in page
+    assert "Cosine with the original" in page
+
+
+def test_without_changed_sentences_there_is_no_similarity():
+    found = assess(evidence_of(["He ran quickly."], mode=Mode.KEYED), seed=1, encoder=Spelling())
+    assert (found.similarity is None) == (found.n_changed == 0)

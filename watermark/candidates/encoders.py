@@ -17,6 +17,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from ...errors import InvalidInput
 from ...files import read_json
+from ...provenance.suspect.devices import device_named, first_line
 from ...provenance.suspect.folders import folder_digest, refuse_unsafe, weights_digest
 from ...stats import Input
 
@@ -61,7 +62,7 @@ class Encoder:
 
         Args:
             name: Folder, or `owner/model`.
-            device: A torch device.
+            device: See `device_named`.
 
         Returns:
             The encoder, in float32.
@@ -155,7 +156,7 @@ def load_model(kind: Any, name: str, device: str) -> tuple[Any, Any, Input]:
     Args:
         kind: An `Auto` class of transformers.
         name: Folder, or `owner/model`.
-        device: A torch device.
+        device: See `device_named`.
 
     Returns:
         Model in float32, fast tokenizer, and the identity of both.
@@ -163,18 +164,17 @@ def load_model(kind: Any, name: str, device: str) -> tuple[Any, Any, Input]:
     Raises:
         InvalidInput: If weights are missing, pickled or broken, or want to run code.
     """
-    folder = Path(name)
+    folder, place = Path(name), device_named(device)
     if folder.exists():
         refuse_unsafe(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model = kind.from_pretrained(
             name, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
-        ).to(device)
+        ).to(place)
     except Exception as error:  # transformers raises whatever its backends raise
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InvalidInput(
-            f"{name}: cannot be loaded as {kind.__name__}: {first_line}",
+            f"{name}: cannot be loaded as {kind.__name__}: {first_line(error)}",
             "give a folder with config.json, *.safetensors and a tokenizer",
         ) from error
     if not tokenizer.is_fast:

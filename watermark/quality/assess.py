@@ -13,27 +13,22 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-from scipy import special
-
 from ...errors import InsufficientEvidence, InvalidInput
 from ...provenance.suspect import Suspect
-from ...stats import Alternative, Input, PowerTest, power_choice, sample_size
+from ...stats import Input
 from ..evidence import Evidence
 from ..manifest import MarkedRecord
-from ..marking import Mode, Unit
 from ..selection import sentence_ends
 from ..tables import apply_edits
+from .forecast import Forecast, forecast
+from .perplexity import Perplexity, measure_perplexity
+from .similarity import SentenceEncoder, Similarity, measure_similarity
 
-__all__ = ["Edited", "Forecast", "Perplexity", "Quality", "assess"]
+__all__ = ["Edited", "Quality", "assess"]
 
 _WORD = re.compile(r"[^\W\d_]+")
 _MOST_PAIRS = 40
 _CONTEXT = 120  # characters shown on each side of an edit
-_TARGET_P = 1e-3
-_TARGET_POWER = 0.9
-_SLOT_NOISE = 2.0  # as in `detect`: a unit of m slots weighs m / (m + 2)
-_FRACTIONS = (0.1, 0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,50 +51,6 @@ class Edited:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Perplexity:
-    """How a language model takes the edits, over records that were changed.
-
-    Attributes:
-        model: The model.
-        n: Records compared.
-        original: Perplexity per token of the original texts.
-        released: Perplexity per token of the released texts.
-        change: Mean rise of the negative log-likelihood of a text, in nats per replaced word.
-        low: Lower end of its 95 % interval (Student t over records).
-        high: Upper end.
-    """
-
-    model: Input
-    n: int
-    original: float
-    released: float
-    change: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
-    """How likely the keyed test finds a model that was trained on a part of the release.
-
-    Attributes:
-        effect: The guess: mean advantage of the released choice per unit, in standard deviations.
-        records: Number of records in each part.
-        units: Independent units in it.
-        effective: What they count for, as rare units say less: (sum of weights)^2 / sum of squares.
-        power: Probability of p <= 0.001.
-        needed: Effective units for p <= 0.001 with probability 0.9.
-    """
-
-    effect: float
-    records: tuple[int, ...]
-    units: tuple[int, ...]
-    effective: tuple[float, ...]
-    power: tuple[float, ...]
-    needed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
     """What marking did to a release.
 
@@ -112,7 +63,8 @@ class Quality:
         edits_per_sentence: Number of sentences with 0, 1, 2, ... replaced words.
         pairs: The commonest replacements as (original, released, count), in lower case.
         examples: Replaced words drawn at random.
-        perplexity: What a model thinks of them, or None.
+        perplexity: What a language model thinks of them, or None.
+        similarity: How like a sentence encoder finds the changed sentences, or None.
         forecast: How much the test will need, or None where there is no keyed draw by unit.
         inputs: The files this rests on.
         warnings: What could not be checked.
@@ -127,6 +79,7 @@ class Quality:
     pairs: tuple[tuple[str, str, int], ...]
     examples: tuple[Edited, ...]
     perplexity: Perplexity | None
+    similarity: Similarity | None
     forecast: Forecast | None
     inputs: tuple[Input, ...]
     warnings: tuple[str, ...]
@@ -147,6 +100,7 @@ def assess(
     seed: int,
     n_examples: int = 50,
     model: Suspect | None = None,
+    encoder: SentenceEncoder | None = None,
     most_records: int = 500,
     effect: float = 0.3,
 ) -> Quality:
@@ -157,7 +111,8 @@ def assess(
         seed: Seed of the draw of examples and of the records that the model reads.
         n_examples: How many replaced words to show.
         model: A language model to measure perplexity with, or None.
-        most_records: Changed records that the model reads at most.
+        encoder: A sentence encoder to compare sentences with, or None.
+        most_records: Changed records that models read at most.
         effect: Guess of the effect per unit for the forecast; the tiny models of `bookplate demo` had 0.3
             to 0.5 after one epoch.
 
@@ -183,6 +138,7 @@ def assess(
     pairs = Counter(
         (s.original.lower(), s.released.lower()) for r in changed for s in r.slots if s.choice != 0
     )
+    read = rng.sample(changed, min(most_records, len(changed)))
     return Quality(
         n_records=len(records),
         n_changed_records=len(changed),
@@ -192,10 +148,9 @@ def assess(
         edits_per_sentence=_edits_per_sentence(evidence, records),
         pairs=tuple((a, b, n) for (a, b), n in pairs.most_common(_MOST_PAIRS)),
         examples=tuple(_example(evidence, record, index) for record, index in chosen),
-        perplexity=None
-        if model is None
-        else _perplexity(evidence, rng.sample(changed, min(most_records, len(changed))), model),
-        forecast=_forecast(evidence, effect, rng),
+        perplexity=None if model is None else measure_perplexity(evidence, read, model),
+        similarity=None if encoder is None else measure_similarity(evidence, read, encoder),
+        forecast=forecast(evidence, effect, rng),
         inputs=evidence.inputs,
         warnings=evidence.warnings,
     )
@@ -233,76 +188,4 @@ def _example(evidence: Evidence, record: MarkedRecord, index: int) -> Edited:
         original=slot.original,
         released=slot.released,
         after=after[:_CONTEXT],
-    )
-
-
-def _perplexity(
-    evidence: Evidence, records: Sequence[MarkedRecord], model: Suspect
-) -> Perplexity | None:
-    originals = [evidence.originals[record.record] for record in records]
-    released = [
-        apply_edits(text, record.release_edits())
-        for text, record in zip(originals, records, strict=True)
-    ]
-    before, after = model.token_logprobs(originals), model.token_logprobs(released)
-    rows = [
-        (-b.sum(), -a.sum(), b.size, a.size, len(record.release_edits()))
-        for b, a, record in zip(before, after, records, strict=True)
-        if b.size and a.size
-    ]
-    if len(rows) < 2:
-        return None
-    nll_before, nll_after, n_before, n_after, edits = np.array(rows, dtype=float).T
-    # Weighted by edits: the mean over replaced words, with the scatter between records.
-    change = float((nll_after - nll_before).sum() / edits.sum())
-    rest = nll_after - nll_before - change * edits
-    n = len(rows)
-    error = math.sqrt(float((rest**2).sum()) * n / (n - 1)) / float(edits.sum())
-    half_width = float(special.stdtrit(n - 1, 0.975)) * error
-    return Perplexity(
-        model=model.identity,
-        n=n,
-        original=math.exp(float(nll_before.sum() / n_before.sum())),
-        released=math.exp(float(nll_after.sum() / n_after.sum())),
-        change=change,
-        low=change - half_width,
-        high=change + half_width,
-    )
-
-
-def _forecast(evidence: Evidence, effect: float, rng: random.Random) -> Forecast | None:
-    marking = evidence.manifest.marking
-    if marking.mode is not Mode.KEYED or marking.unit is Unit.RECORD:
-        return None
-    marked = evidence.marked()
-    if not marked:
-        return None
-    rng.shuffle(marked)
-    parts = sorted({max(round(len(marked) * share), 1) for share in _FRACTIONS})
-    units, effective = [], []
-    for part in parts:
-        slots = Counter(
-            marking.unit_name(record.record, index, slot.unit)
-            for record in marked[:part]
-            for index, slot in enumerate(record.slots)
-        )
-        m = np.array(list(slots.values()), dtype=float)
-        weights = m / (m + _SLOT_NOISE)
-        units.append(m.size)
-        effective.append(float(weights.sum() ** 2 / (weights**2).sum()))
-    return Forecast(
-        effect=effect,
-        records=tuple(parts),
-        units=tuple(units),
-        effective=tuple(effective),
-        power=tuple(
-            power_choice(max(math.floor(n), 1), effect, alpha=_TARGET_P).power for n in effective
-        ),
-        needed=sample_size(
-            PowerTest.CHOICE,
-            effect,
-            alpha=_TARGET_P,
-            power=_TARGET_POWER,
-            alternative=Alternative.GREATER,
-        ).n,
     )
