@@ -17,12 +17,20 @@ def build(
         Path, typer.Option(help="Folder with the WordNet 3.0 files (index.noun, ...).")
     ],
     out: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    opposites: Annotated[
+        Path | None,
+        typer.Option(help="Also write the pairs of opposites, which the sources refuse, as text."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Rebuild the substitution table from WordNet 3.0; two builds give identical bytes."""
     from ..files import new_file, sha256_of_file
+    from ..watermark.candidates.opposites import build_opposites
     from ..watermark.lexicon.build import build_lexicon, write_lexicon
 
+    if opposites is not None:
+        with new_file(opposites) as staged:
+            build_opposites(wordnet, staged)
     with new_file(out) as staged:
         table = build_lexicon(wordnet)
         write_lexicon(table, staged)

@@ -94,7 +94,8 @@ def _table_of(source: SourceIdentity) -> LexiconSource | None:
     limits: dict[str, Any] = {
         name: settings.get(name) for name in ("per_sentence", "share", "most_per_record")
     }
-    return LexiconSource(Lexicon.shipped(Tier(str(settings["tier"]))), budget=Budget(**limits))
+    lexicon = Lexicon.shipped(Tier(str(settings["tier"])))
+    return LexiconSource(lexicon, budget=Budget(**limits), rarer_only=True)
 
 
 def leximark_test(

@@ -1,7 +1,8 @@
 """Which words of a text may be replaced: ordinary words of running prose, the rarest of each sentence.
 
-Nothing here depends on the key. Code, markup, addresses, numbers, names and back-ticked text are
-left alone; a word counts only if it stands between white space and ordinary punctuation.
+Nothing here depends on the key. Code, markup, table rows, addresses, numbers, names and back-ticked
+text are left alone; a word counts only if it stands between white space and ordinary punctuation. The
+table may also name the neighbours beside which a word must stay as it is.
 
 `find_slots` is the whole way with a substitution table. Other sources of substitutes
 (`candidates`) take its parts: `find_places` and `rarest_within`.
@@ -10,11 +11,14 @@ left alone; a word counts only if it stands between white space and ordinary pun
 import bisect
 import math
 import re
+import string
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, TypeVar
 
 from ..errors import InvalidInput
+from .code_spans import is_inside, line_around, protected_spans
 from .lexicon import Lexicon
 from .lexicon.articles import starts_with_vowel_sound
 
@@ -114,7 +118,8 @@ _PlacedT = TypeVar("_PlacedT", bound=_Placed)
 
 _OPENERS = r"(\[\"'“‘"
 _CLOSERS = r")\]\"'”’"
-# Possessive quantifiers, and unclosed code that reaches to the end: linear on hostile input.
+_PUNCTUATION = ".,;:!?([\"'“‘)]”’"
+# Possessive quantifiers: linear on hostile input.
 _WORD = re.compile(rf"(?<!\S)[{_OPENERS}]*+([A-Za-z]++)[.,;:!?{_CLOSERS}]*+(?!\S)")
 _STOP = re.compile(rf"[.!?][{_CLOSERS}]*+(?=\s)|\n[ \t]*+(?=\n)")
 _ABBREVIATION = re.compile(
@@ -123,21 +128,6 @@ _ABBREVIATION = re.compile(
     r"jan|feb|apr|aug|sept?|oct|nov|dec|approx|resp|viz|ca)$",
     re.IGNORECASE,
 )
-_PROTECTED = re.compile(
-    r"""
-      # fenced code, also in quotes and lists; a line of ticks with words cannot close it (CommonMark)
-      ^(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*+(?P<fence>`{3,}+(?=[^`\n]*+$)|~{3,}+)
-      .*?(?:\n[ \t>]*+(?P=fence)[`~]*+[ \t]*+$|\Z)
-    | <(?P<tag>(?i:pre|code|script|style))\b.*?(?:</(?P=tag)|\Z)              # code in HTML
-    | ^[ \t]*+(?:>>>|\.\.\.[ ]|In[ ]\[)[^\n]*+(?:\n(?![ \t]*+(?:\n|\Z))[^\n]*+)*+  # sessions and output
-    | (?<!`)(?P<ticks>`++)(?:(?!\n[ \t]*+\n).){1,1000}?(?P=ticks)              # back-ticked text
-    | <[^<>\n]{1,1000}+>                                                      # tags
-    | \$[^$\n]{1,200}+\$                                                      # formulas
-    """,
-    re.MULTILINE | re.DOTALL | re.VERBOSE,
-)
-_LITERAL_BLOCK = re.compile(r"^([ \t]*+)[^\n]*?::[ \t]*+\n((?:[ \t]*+\n)*+)", re.MULTILINE)
-_LINE = re.compile(r"([ \t]*)[^\n]*(?:\n|\Z)")
 
 
 def find_slots(text: str, lexicon: Lexicon, *, per_sentence: int) -> list[Slot]:
@@ -163,7 +153,7 @@ def find_slots(text: str, lexicon: Lexicon, *, per_sentence: int) -> list[Slot]:
 def all_slots(text: str, lexicon: Lexicon) -> list[Slot]:
     """Every word that a substitution table could replace, however many a sentence has."""
     slots = []
-    for place in find_places(text, lexicon.choices):
+    for place in _places(text, lexicon.forms.__contains__, partial(_stands_free, lexicon)):
         choices = lexicon.choices(place.word)
         if place.follows_article and not _one_article(choices):
             continue
@@ -180,23 +170,87 @@ def find_places(text: str, is_wanted: Callable[[str], object]) -> Iterator[Place
         text: Any text.
         is_wanted: Whether a lower-case word is of interest; asked first, as most words are not.
 
-    Yields:
+    Returns:
         Places in the order of the text.
     """
+    return _places(text, is_wanted, lambda *_: True)
+
+
+def _places(
+    text: str,
+    is_wanted: Callable[[str], object],
+    is_free: Callable[[str, re.Match[str]], bool],
+) -> Iterator[Place]:
+    """`find_places`, with a further say for whoever looks at the neighbours of a match of `_WORD`."""
     text = _one_line_end(text)
     protected: list[tuple[int, int]] | None = None
+    line_end, in_code = 0, False  # of the last line that was looked at
     for match in _WORD.finditer(text):
         original = match.group(1)
         word = original.lower()
-        if not is_wanted(word):
+        if not is_wanted(word) or not is_free(text, match):
             continue
         start, end = match.span(1)
         is_title = original != word
         if is_title and not (_is_title(original) and _opens_sentence(text, match.start())):
             continue
-        protected = _protected_spans(text) if protected is None else protected
-        if not _inside(protected, start):
+        if start >= line_end:
+            line_end, in_code = line_around(text, start)
+        if in_code:
+            continue
+        protected = protected_spans(text) if protected is None else protected
+        if not is_inside(protected, start):
             yield Place(start, end, word, is_title, _follows_article(text, start))
+
+
+# What a neighbour is called that is no plain word; `lexicon.contexts` uses the same signs.
+_BOUNDARY, _NUMBER, _OTHER = ".", "#", "`"
+_NEARBY = 60
+_NEIGHBOUR = re.compile(r"[a-z]+(?:['-][a-z]+)*")
+
+
+def _stands_free(lexicon: Lexicon, text: str, match: re.Match[str]) -> bool:
+    """Whether the word of a match is in none of the phrases in which it must stay as it is."""
+    context = lexicon.context(match.group(1).lower())
+    return context is None or (
+        (not context.looks_ahead or context.admits_before(_following(text, match)))
+        and (not context.looks_back or context.admits_after(_previous(text, match)))
+    )
+
+
+def _previous(text: str, match: re.Match[str]) -> str:
+    """The word before a match in lower case, or the sign of what stands there."""
+    before = text[max(match.start() - _NEARBY, 0) : match.start()]
+    stripped = before.rstrip()
+    apart = match.start() < match.start(1) or before.count("\n", len(stripped)) > 1
+    if apart or not stripped:
+        return _BOUNDARY
+    piece = stripped.split()[-1]
+    if piece.endswith(tuple(_PUNCTUATION)):
+        return _BOUNDARY
+    return _neighbour(piece)
+
+
+def _following(text: str, match: re.Match[str]) -> str:
+    """The word behind a match in lower case, or the sign of what stands there."""
+    behind = text[match.end() : match.end() + _NEARBY]
+    stripped = behind.lstrip()
+    apart = match.end(1) < match.end() or behind.count("\n", 0, -len(stripped)) > 1
+    if apart or not stripped:
+        return _BOUNDARY
+    piece = stripped.split(None, 1)[0]
+    if piece.startswith(tuple(_PUNCTUATION)):
+        return _BOUNDARY
+    return _neighbour(piece)
+
+
+def _neighbour(piece: str) -> str:
+    word = piece.strip(_PUNCTUATION).lower().replace("’", "'")
+    if _NEIGHBOUR.fullmatch(word):
+        return word
+    if word[:1].isdigit():
+        return _NUMBER
+    return _OTHER if any(map(str.isalnum, word)) else _BOUNDARY
 
 
 def rarest_within(
@@ -261,12 +315,16 @@ def _one_line_end(text: str) -> str:
     return text.replace("\r\n", " \n").replace("\r", "\n")
 
 
+_SPACE_AND_OPENERS = f"{string.whitespace}\u00a0{_OPENERS}"
 _ARTICLE_BEFORE = re.compile(rf"(?<!\w)an?[\s{_OPENERS}]+$", re.IGNORECASE)
 
 
 def _follows_article(text: str, position: int) -> bool:
     """Whether "a" or "an" stands before a position, or is too far away to be seen."""
     nearby = text[max(position - 100, 0) : position]
+    before = nearby.rstrip(_SPACE_AND_OPENERS)
+    if before[-1:] not in "aAnN":  # nearly always; an empty end is in every string
+        return False
     unseen = len(nearby) == 100 and nearby.isspace()
     return unseen or _ARTICLE_BEFORE.search(nearby) is not None
 
@@ -303,37 +361,3 @@ def sentence_ends(text: str) -> list[int]:
         or not text[stop.start() - 1 : stop.start()].isalpha()
         or not _ABBREVIATION.search(text[max(stop.start() - 12, 0) : stop.start()])
     ]
-
-
-def _protected_spans(text: str) -> list[tuple[int, int]]:
-    """Merged spans of code and markup, ascending."""
-    spans = [match.span() for match in _PROTECTED.finditer(text)]
-    if "::" in text:
-        spans += _literal_blocks(text)
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def _literal_blocks(text: str) -> Iterator[tuple[int, int]]:
-    """Indented blocks after a line that ends in `::` (reStructuredText)."""
-    position = 0
-    for opener in _LITERAL_BLOCK.finditer(text):
-        if opener.start() < position:
-            continue  # within the last block, which then holds its block too
-        margin = len(opener.group(1).expandtabs())
-        position = opener.end()
-        while position < len(text) and (line := _LINE.match(text, position)) is not None:
-            if line.group().strip() and len(line.group(1).expandtabs()) <= margin:
-                break
-            position = line.end()
-        yield opener.end(), position
-
-
-def _inside(spans: list[tuple[int, int]], position: int) -> bool:
-    index = bisect.bisect_right(spans, (position, len(spans) and spans[-1][1] + 1)) - 1
-    return index >= 0 and spans[index][0] <= position < spans[index][1]

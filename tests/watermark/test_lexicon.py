@@ -8,11 +8,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 from bookplate.errors import InvalidInput
+from bookplate.watermark.candidates.opposites import SHIPPED_LIST, build_opposites
 from bookplate.watermark.lexicon import Lexicon, Tier, starts_with_vowel_sound
 from bookplate.watermark.lexicon.build import build_lexicon, write_lexicon
-from bookplate.watermark.lexicon.lexicon import SCHEMA, SHIPPED_TABLE
+from bookplate.watermark.lexicon.contexts import Context, written_contexts
+from bookplate.watermark.lexicon.lexicon import REVIEW, SCHEMA, SHIPPED_TABLE
 from bookplate.watermark.lexicon.reviewed import REFUSED
-from bookplate.watermark.lexicon.variants import same_word
+from bookplate.watermark.lexicon.variants import same_word, spelling
 from bookplate.watermark.lexicon.vocabulary import BANNED, FUNCTION_WORDS, TECHNICAL
 
 WORDNETS = [folder for folder in [Path("/usr/share/wordnet")] if folder.is_dir()]
@@ -23,27 +25,27 @@ SENSE_KEY = {"n": "1:00:00::", "v": "2:00:00::", "a": "3:00:00::", "r": "4:00:00
 # Part of speech, {word: SemCor count}, pointers, frames, gloss; a word's senses in this order.
 SYNSETS = [
     ("n", {"slang": 1}, [], [], "informal language"),
-    ("v", {"begin": 40, "commence": 5}, [], ["08 00"], "set in motion"),
+    ("v", {"forgive": 40, "pardon": 5}, [], ["08 00"], "stop blaming"),
     (
         "v",
-        {"ponder": 6, "mull": 3},
+        {"quarrel": 6, "bicker": 3},
         [],
         ["08 01", "02 00"],
-        "think; only the first takes an object",
+        "argue; only the first takes an object",
     ),
     ("n", {"vigor": 5, "vigour": 3, "vitality": 2}, [], [], "active strength"),
-    ("n", {"teacher": 50, "instructor": 20, "beak": 2}, [(";u", 0, "0300")], [], "one who teaches"),
+    ("n", {"rug": 50, "carpet": 20, "mat": 2}, [(";u", 0, "0300")], [], "a floor covering"),
     ("n", {"couch": 12, "sofa": 20}, [], [], "a seat"),
     ("n", {"couch": 60}, [], [], "a bed of soil"),
     ("n", {"painter": 9, "limner": 0}, [], [], "far rarer than the word itself"),
     ("a", {"awake(p)": 9, "sleepless": 5}, [], [], "not asleep"),
-    ("a", {"famous": 9, "renowned": 4}, [], [], "widely known"),
-    ("a", {"brave": 8, "courageous": 5}, [], [], "without fear"),
-    ("n", {"brave": 1}, [], [], "a warrior"),
-    ("a", {"huge": 9, "immense": 4}, [], [], "very large"),
-    ("n", {"huge": 1, "colossus": 1}, [], [], "never so, but it keeps the word from being sure"),
+    ("a", {"eager": 9, "keen": 4}, [], [], "full of desire"),
+    ("a", {"calm": 8, "tranquil": 5}, [], [], "without unrest"),
+    ("n", {"calm": 1}, [], [], "a time without wind"),
+    ("a", {"shiny": 9, "glossy": 4}, [], [], "reflecting light"),
+    ("n", {"shiny": 1, "sequin": 1}, [], [], "never so, but it keeps the word from being sure"),
     ("a", {"bottle-green": 1}, [], [], "a phrase"),
-    ("r", {"usually": 90, "ordinarily": 5}, [], [], "under normal conditions"),
+    ("r", {"secretly": 90, "covertly": 50}, [], [], "unseen"),
     ("r", {"very": 90, "extremely": 20}, [], [], "to a high degree"),
     ("n", {"matrix": 9, "lattice": 5}, [], [], "an array"),
     ("n", {"tensor": 9, "multivector": 9}, [], [], "(mathematics) of many components"),
@@ -94,32 +96,32 @@ def shipped():
 
 
 def test_a_form_meets_the_same_inflection_of_its_substitute(pairs):
-    verbs = {pair for pair in pairs if pair[0] in {"begin", "begins", "began", "begun"}}
+    verbs = {pair for pair in pairs if pair[0] in {"forgive", "forgives", "forgave", "forgiven"}}
     assert verbs == {
-        ("begin", "commence"),
-        ("begins", "commences"),
-        ("began", "commenced"),
-        ("begun", "commenced"),
+        ("forgive", "pardon"),
+        ("forgives", "pardons"),
+        ("forgave", "pardoned"),
+        ("forgiven", "pardoned"),
     }
-    assert ("teachers", "instructors") in pairs
+    assert ("rugs", "carpets") in pairs
 
 
 def test_one_string_for_two_tags_needs_one_substitute_for_both(pairs):
-    """ "commenced" is past tense and participle, and "begin" has two forms for these."""
-    assert ("commences", "begins") in pairs
-    assert not [pair for pair in pairs if pair[0] == "commenced"]
+    """ "pardoned" is past tense and participle, and "forgive" has two forms for these."""
+    assert ("pardons", "forgives") in pairs
+    assert not [pair for pair in pairs if pair[0] == "pardoned"]
 
 
 @pytest.mark.parametrize(
     ("kept", "refused"),
     [
         (("vigor", "vitality"), ("vigor", "vigour")),  # a mere spelling
-        (("teacher", "instructor"), ("teacher", "beak")),  # marked as slang
-        (("famous", "renowned"), ("awake", "sleepless")),  # only after the noun
-        (("mull", "ponder"), ("ponder", "mull")),  # no object
-        (("begin", "commence"), ("sofa", "couch")),  # means something else too
-        (("teacher", "instructor"), ("painter", "limner")),  # too rare
-        (("usually", "ordinarily"), ("very", "extremely")),  # a function word
+        (("rug", "carpet"), ("rug", "mat")),  # marked as slang
+        (("eager", "keen"), ("awake", "sleepless")),  # only after the noun
+        (("bicker", "quarrel"), ("quarrel", "bicker")),  # no object
+        (("forgive", "pardon"), ("sofa", "couch")),  # means something else too
+        (("rug", "carpet"), ("painter", "limner")),  # too rare
+        (("secretly", "covertly"), ("very", "extremely")),  # a function word
         (("vigor", "vitality"), ("matrix", "lattice")),  # a technical term
         (("vigor", "vitality"), ("tensor", "multivector")),  # a term by its gloss
     ],
@@ -129,11 +131,19 @@ def test_each_rule_refuses_its_own_pair_and_no_more(pairs, kept, refused):
     assert refused not in pairs
 
 
-def test_dominance_decides_the_tier(pairs):
-    """Each sense counts half more: brave is 8.5 / 10 adjective, huge 9.5 / 11, famous all."""
-    assert pairs["famous", "renowned"] == "strict"
-    assert pairs["brave", "courageous"] == "standard"
-    assert pairs["huge", "immense"] == "standard"
+def test_dominance_decides_the_tier_of_what_nobody_read(pairs):
+    """Each sense counts half more: calm is 8.5 / 10 adjective, shiny 9.5 / 11, eager all."""
+    assert pairs["eager", "keen"] == "standard"
+    assert pairs["calm", "tranquil"] == "broad"
+    assert pairs["shiny", "glossy"] == "broad"
+
+
+def test_the_strict_tier_is_what_a_reader_accepted(wordnet):
+    table = build_lexicon(wordnet)
+    assert table.filter(pl.col("tier") == "strict")["reviewed"].all()
+    assert not table.filter(pl.col("form") == "eager")["reviewed"].any()
+    rows = table.filter(pl.col("form") == "permits").select("substitute", "context").rows()
+    assert rows == [("allows", written_contexts()["permits"])]
 
 
 def test_two_builds_give_the_same_bytes(wordnet, tmp_path):
@@ -147,8 +157,8 @@ def test_two_builds_give_the_same_bytes(wordnet, tmp_path):
 def test_the_written_table_is_the_one_that_is_read(wordnet, tmp_path):
     path = tmp_path / "table.parquet"
     write_lexicon(build_lexicon(wordnet), path)
-    lexicon = Lexicon.read(path)
-    assert lexicon.choices("begin") == ("begin", "commence")
+    lexicon = Lexicon.read(path, Tier.STANDARD)
+    assert lexicon.choices("keen") == ("keen", "eager")
     assert lexicon.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -164,6 +174,14 @@ def test_the_shipped_table_is_what_the_build_makes(folder, tmp_path):
     rebuilt = tmp_path / "lexicon.parquet"
     write_lexicon(build_lexicon(folder), rebuilt)
     assert rebuilt.read_bytes() == SHIPPED_TABLE.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", WORDNETS)
+def test_the_shipped_opposites_are_what_the_build_makes(folder, tmp_path):
+    rebuilt = tmp_path / "opposites.txt"
+    build_opposites(folder, rebuilt)
+    assert rebuilt.read_bytes() == SHIPPED_LIST.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -193,36 +211,63 @@ def test_spelling_variants_are_told_from_synonyms(left, right, same):
 
 def test_good_pairs_are_shipped():
     lexicon = Lexicon.shipped()
-    assert lexicon.choices("profitably") == ("profitably", "fruitfully", "productively")
+    assert lexicon.choices("often") == ("often", "frequently")
     assert "supplied" in lexicon.choices("provided")
-    assert "commenced" in lexicon.choices("began")
-    assert "ordinarily" in lexicon.choices("usually")
+    assert "started" in lexicon.choices("began")
+    assert "typically" in lexicon.choices("usually")
+    assert "productively" in Lexicon.shipped(Tier.STANDARD).choices("profitably")
+
+
+def test_accepted_pairs_go_both_ways():
+    lexicon = Lexicon.shipped()
+    assert lexicon.choices("allowed") == ("allowed", "permitted")
+    assert lexicon.choices("permitted") == ("permitted", "allowed")
+
+
+def test_what_readers_complained_of_is_not_shipped(shipped):
+    found = set(shipped.select("form", "substitute").iter_rows())
+    for pair in BAD.split():
+        word, other = pair.split("/")
+        assert not found & {(word, other), (other, word)}
+
+
+BAD = """ask/inquire spite/venom lobby/foyer swift/fleet proceeds/continues hazardous/risky
+cursed/blasphemed comic/laughable imagery/imagination illegitimate/outlawed mischievous/pixilated
+recommended/advocated examples/instances usage/utilization financial/fiscal"""
 
 
 def test_ambiguous_forms_are_not_shipped(shipped):
-    ambiguous = {"left", "saw", "building", "bank", "found", "course", "may", "mike", "compelling"}
+    ambiguous = {"left", "saw", "building", "bank", "found", "course", "mike", "compelling"}
     assert ambiguous.isdisjoint(shipped["form"])
 
 
+def test_an_inflected_form_that_is_a_word_of_its_own_needs_a_reader(shipped):
+    assert {"proceeds", "cursed"}.isdisjoint(shipped["form"])
+
+
 @pytest.mark.parametrize("column", ["form", "substitute"])
-def test_function_words_are_not_shipped(shipped, column):
-    assert FUNCTION_WORDS.isdisjoint(shipped[column])
+def test_function_words_are_not_shipped_but_where_a_reader_accepted_them(shipped, column):
+    assert FUNCTION_WORDS.isdisjoint(shipped.filter(~pl.col("reviewed"))[column])
 
 
 def test_no_vulgar_word_and_no_refused_pair_is_shipped(shipped):
     assert BANNED.isdisjoint(shipped["substitute"])
-    assert REFUSED.isdisjoint(shipped.select("form", "substitute").iter_rows())
+    unread = shipped.filter(~pl.col("reviewed"))
+    assert REFUSED.isdisjoint(unread.select("form", "substitute").iter_rows())
 
 
-def test_no_technical_term_changes(shipped):
+def test_a_technical_term_changes_only_in_its_contexts(shipped):
     assert {"matrix", "array", "kernel", "function", "index", "argument"} <= TECHNICAL
-    assert TECHNICAL.isdisjoint(shipped["form"])
-    assert TECHNICAL.isdisjoint(shipped["lemma"])
+    terms = shipped.filter(pl.col("form").is_in(list(TECHNICAL)))
+    assert terms["reviewed"].all()
+    assert (terms["context"] != "").all()
 
 
 def test_no_spelling_variant_is_shipped(shipped):
-    twins = [pair for pair in shipped.select("lemma", "substitute").iter_rows() if same_word(*pair)]
-    assert twins == []
+    unread = shipped.filter(~pl.col("reviewed")).select("lemma", "substitute").iter_rows()
+    assert [pair for pair in unread if same_word(*pair)] == []
+    accepted = shipped.filter("reviewed").select("form", "substitute").iter_rows()
+    assert [pair for pair in accepted if spelling(pair[0]) == spelling(pair[1])] == []
 
 
 def test_shipped_participles_keep_their_ending(shipped):
@@ -233,7 +278,7 @@ def test_shipped_participles_keep_their_ending(shipped):
 
 
 def test_the_shipped_table_is_flat_sorted_and_small(shipped):
-    assert shipped.schema == SCHEMA
+    assert shipped.schema == {**SCHEMA, **REVIEW}
     assert shipped.equals(shipped.unique(["form", "substitute"]).sort("form", "substitute"))
     assert SHIPPED_TABLE.stat().st_size < 3_000_000
 
@@ -246,16 +291,51 @@ def test_tiers_nest(shipped):
 
 
 @pytest.mark.parametrize("tier", Tier)
-def test_choices_are_the_word_then_rarer_words_in_order(shipped, tier):
+def test_choices_are_the_word_then_rarer_or_accepted_words_in_order(shipped, tier):
     lexicon = Lexicon.shipped(tier)
-    filled = [form for form in shipped["form"].unique() if form in lexicon]
-    assert len(filled) == len(lexicon)
-    for form in filled:
-        first, *others = lexicon.choices(form)
-        assert first == form
+    accepted = set(shipped.filter("reviewed").select("form", "substitute").iter_rows())
+    assert list(lexicon.entries()) == [lexicon.choices(form) for form in sorted(lexicon.forms)]
+    for form, *others in lexicon.entries():
+        assert lexicon.choices(form) == (form, *sorted(set(others)))
         assert others
-        assert others == sorted(set(others))
-        assert min(map(lexicon.surprisal, others)) > lexicon.surprisal(form)
+        assert all(
+            lexicon.surprisal(other) > lexicon.surprisal(form) or (form, other) in accepted
+            for other in others
+        )
+
+
+def test_other_entries_make_another_lexicon_of_the_same_table():
+    lexicon = Lexicon.shipped()
+    other = lexicon.with_entries({"often": ("often",), "began": ("began", "often", "started")})
+    assert list(other.entries()) == [("began", "often", "started"), ("often",)]
+    assert other.sha256 == lexicon.sha256
+    assert other.context("allow") is lexicon.context("allow")
+    with pytest.raises(InvalidInput, match="first of its choices"):
+        lexicon.with_entries({"often": ("began", "often")})
+    with pytest.raises(InvalidInput, match="'zzz'"):
+        lexicon.with_entries({"often": ("often", "zzz")})
+
+
+def test_every_context_belongs_to_a_shipped_form(shipped):
+    """A misspelt form would protect nothing."""
+    assert set(written_contexts()) <= set(shipped["form"])
+
+
+def test_a_context_says_beside_which_words_a_form_may_change():
+    context = Context.read("next a an; prev! to")
+    assert context.admits_before("a")
+    assert not context.admits_before("the")
+    assert context.admits_after("the")
+    assert not context.admits_after("to")
+    assert context.looks_ahead
+    assert context.looks_back
+    assert not Context.read("prev to").looks_ahead
+
+
+@pytest.mark.parametrize("rules", ["", "next", "after a", "next a; "])
+def test_a_context_that_cannot_be_read_is_refused(rules):
+    with pytest.raises(ValueError, match="expected a rule"):
+        Context.read(rules)
 
 
 def test_an_unknown_word_has_no_choice_and_no_surprisal():
@@ -300,6 +380,22 @@ def test_a_malformed_table_is_refused(frame, message, tmp_path):
         Lexicon.read(path)
     assert str(path) in str(caught.value)
     assert "lexicon build" in caught.value.hint
+
+
+def test_a_table_may_name_accepted_pairs_and_contexts(tmp_path):
+    path = tmp_path / "table.parquet"
+    frequent = table(form=pl.lit("large"), substitute=pl.lit("big"), substitute_surprisal=9.0)
+    frame = pl.concat([table(), frequent]).with_columns(reviewed=True, context=pl.lit("next! deal"))
+    frame.write_parquet(path)
+    lexicon = Lexicon.read(path)
+    assert lexicon.choices("large") == ("large", "big")
+    assert lexicon.context("big") == Context.read("next! deal")
+    frame.with_columns(context=pl.lit("beside deal")).write_parquet(path)
+    with pytest.raises(InvalidInput, match=r"'context'.*beside deal"):
+        Lexicon.read(path)
+    frame.with_columns(reviewed=pl.lit("yes")).write_parquet(path)
+    with pytest.raises(InvalidInput, match="'reviewed'"):
+        Lexicon.read(path)
 
 
 def test_a_file_that_is_no_table_is_refused(tmp_path):

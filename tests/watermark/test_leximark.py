@@ -15,8 +15,10 @@ from bookplate.watermark.lexicon import Lexicon, Tier
 from bookplate.watermark.leximark import leximark_test, refuse_unfit_sets, released_texts
 from bookplate.watermark.manifest import digest_of
 from bookplate.watermark.marking import Marking, Mode, Unit
+from bookplate.watermark.selection import Budget, rarest_within, to_the_rarest
 
 BROAD = LexiconSource(Lexicon.shipped(Tier.BROAD))
+RARER = LexiconSource(Lexicon.shipped(Tier.BROAD), rarer_only=True)
 PUBLISHED = Marking(mode=Mode.LEXIMARK)
 KEY, OTHER_KEY = (MarkingKey(bytes([i]) * 32, b"s" * 32) for i in (1, 2))
 
@@ -40,14 +42,14 @@ class Remembers:
 @pytest.fixture(scope="module")
 def evidence(english):
     texts = english[:200]
-    manifest = mark_texts(texts, KEY, PUBLISHED, candidates=BROAD)
+    manifest = mark_texts(texts, KEY, PUBLISHED, candidates=RARER)
     return Evidence(manifest=manifest, originals={digest_of(text): text for text in texts})
 
 
 @pytest.fixture(scope="module")
 def held_out(english):
     texts = english[200:400]
-    manifest = mark_texts(texts, KEY, PUBLISHED, candidates=BROAD)
+    manifest = mark_texts(texts, KEY, PUBLISHED, candidates=RARER)
     return released_texts(
         Evidence(manifest=manifest, originals={digest_of(text): text for text in texts})
     )
@@ -66,7 +68,7 @@ def test_every_word_becomes_its_rarest_substitute(evidence):
 
 
 def test_the_key_changes_nothing(english):
-    for text, slots in zip(english[:50], BROAD.slots(english[:50]), strict=True):
+    for text, slots in zip(english[:50], RARER.slots(english[:50]), strict=True):
         one, two = (mark_text(text, slots, k.drawer(), PUBLISHED) for k in (KEY, OTHER_KEY))
         assert one == two
 
@@ -120,3 +122,19 @@ def test_texts_that_were_not_marked_alike_are_refused(evidence, held_out, englis
 def test_recipients_of_one_text_cannot_be_told_apart(english):
     with pytest.raises(InvalidInput, match="nobody could be traced"):
         mark_texts(english[:60], KEY, PUBLISHED, recipient="Alice", candidates=BROAD)
+
+
+def test_the_rarest_are_taken_among_the_words_that_have_a_rarer_substitute(english):
+    """A word that could only become more frequent does not use up a place of its sentence."""
+    one = Budget(per_sentence=1)
+    table = Lexicon.shipped(Tier.BROAD)
+    source = LexiconSource(table, budget=one, rarer_only=True)
+    (slots,) = source.slots(["She commenced the big movie."])
+    free = LexiconSource(table, budget=Budget(per_sentence=None)).slots(english[:200])
+    for text, found, every in zip(english[:200], source.slots(english[:200]), free, strict=True):
+        rarer = to_the_rarest(every)
+        assert [s.start for s in found] == [
+            s.start for s in rarest_within(one, text, rarer, lambda s: s.surprisals[0])
+        ]
+        assert all(min(s.surprisals[1:]) > s.surprisals[0] for s in found)
+    assert {s.word for s in slots} <= {"big", "movie", "commenced"}

@@ -6,7 +6,7 @@ import time
 import polars as pl
 import pytest
 from bookplate.watermark.lexicon import Lexicon
-from bookplate.watermark.lexicon.lexicon import SCHEMA
+from bookplate.watermark.lexicon.lexicon import REVIEW, SCHEMA
 from bookplate.watermark.selection import find_slots
 
 # word: (surprisal, substitutes); each substitute is one bit rarer than the word.
@@ -86,6 +86,90 @@ def test_code_addresses_names_and_numbers_are_left_alone(text, line_end, lexicon
     before, after = "It was brave.\n\n", "\n\nIt is glad."
     whole = (before + text + after).replace("\n", line_end)
     assert found(whole, lexicon) == ["brave", "glad"]
+
+
+CODE_LINES = [
+    "accumulate += the quick value",
+    "total, rest = quick or old",
+    "x[i].y //= quick",
+    "name := quick",
+    "print(quick , old )",
+    "    foo.bar( quick ,",
+    "run( quick );  # an old one",
+    "def f( quick , old ):",
+    "async def f( quick ):",
+    "class Quick( quick ):",
+    "from quick import quick as old , sad",
+    "@decorated quick",
+    "$ rm quick",
+    "| quick | old |",
+    "quick | old | sad",
+    "quick   1   2",
+    "quick\t1\told",
+    "for quick in old :",
+    "if quick == old :",
+    "while ( quick ) {",
+    "so x += quick here",
+    "( quick ) -> old",
+]
+
+
+@pytest.mark.parametrize("line", CODE_LINES)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_lines_that_look_like_code_or_tables_are_left_alone(line, line_end, lexicon):
+    whole = f"It was brave.\n{line}\nIt is glad.".replace("\n", line_end)
+    assert found(whole, lexicon) == ["brave", "glad"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "the quick one (a fox) is there",
+        "AR(p) models are quick to fit",
+        "for example: quick ones",
+        "if the following holds, be quick",
+        "class of quick methods",
+        "import is quick here",
+        "It costs $ 5 to be quick.",
+        "quick   ones",
+        "one = two in a quick way, " + "and so on " * 20,
+    ],
+)
+def test_prose_that_starts_like_code_is_prose(line, lexicon):
+    assert found(f"\n{line}\n", lexicon) == ["quick"]
+
+
+@pytest.fixture(scope="module")
+def phrases(tmp_path_factory):
+    rules = {"brave": "next the", "quick": "next! fox . #", "glad": "prev so .", "sad": "prev! so"}
+    rows = [
+        (word, f"{word}ish", "strict", word, "a", 10.0, 11.0, False, rule)
+        for word, rule in rules.items()
+    ]
+    path = tmp_path_factory.mktemp("table") / "table.parquet"
+    pl.DataFrame(rows, schema={**SCHEMA, **REVIEW}, orient="row").write_parquet(path)
+    return Lexicon.read(path)
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    ("admitted", "left_alone"),
+    [
+        ("brave the, brave\nthe, brave The", "brave; brave then; brave (the; brave"),
+        ("be quick foxes", "quick fox, quick Fox! quick. quick, fox, quick (fox quick 5"),
+        ("so glad, So glad; it. glad. (glad", "sorry glad; soglad glad 5 glad"),
+        ("sorry sad, so, sad", "so sad, so\nsad, “so sad"),
+    ],
+)
+def test_a_phrase_keeps_its_word(admitted, left_alone, line_end, phrases):
+    words = [word.strip(".,;(") for word in admitted.split() if word.strip(".,;(") in phrases]
+    assert found(admitted.replace("\n", line_end), phrases) == words
+    assert found(left_alone.replace("\n", line_end), phrases) == []
+
+
+def test_a_blank_line_ends_a_phrase(phrases):
+    assert found("x brave\n\nthe", phrases) == []
+    assert found("so\n\nsad", phrases) == ["sad"]
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])

@@ -9,8 +9,8 @@ else that could have become.
 import random
 import re
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
@@ -76,7 +76,9 @@ class Wording(StrEnum):
     """What an informed attacker writes into the slots."""
 
     REDRAWN = "redrawn"  # any word of the group, itself included, all alike
-    MOST_FREQUENT = "most frequent"  # the group's most frequent word: most often the original
+    MOST_FREQUENT = (
+        "most frequent"  # the group's most frequent word: more often the original than not
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,20 +130,16 @@ _WORD = re.compile(r"(?<!\w)[^\W\d_]++(?![\w\u0300-\u036f])")
 def _groups(lexicon: Lexicon) -> Mapping[str, tuple[str, ...]]:
     """For each word of a table, substitutes included: the word, then the rest of its group, a to z."""
     groups: dict[str, set[str]] = {}
-    for choices in _entries(lexicon):
+    for choices in lexicon.entries():
         for word in choices:
             groups.setdefault(word, set()).update(choices)
     return {word: (word, *sorted(group - {word})) for word, group in groups.items()}
 
 
-def _entries(lexicon: Lexicon) -> Iterator[tuple[str, ...]]:
-    yield from lexicon._choices.values()  # the table has no public way to list its words yet
-
-
 @lru_cache(maxsize=8)
 def _read_both_ways(lexicon: Lexicon) -> Lexicon:
     """The table as an attacker reads it: the choices of a word are its group."""
-    return replace(lexicon, _choices=_groups(lexicon))
+    return lexicon.with_entries(_groups(lexicon))
 
 
 def _rounded_at_random(x: float, rng: random.Random) -> int:

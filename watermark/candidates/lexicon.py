@@ -21,6 +21,7 @@ class LexiconSource:
         lexicon: The substitution table; default: the shipped one, strict tier.
         protect: Words that must stay as they are, in all their forms.
         budget: How many words may be replaced; default: 5 per sentence.
+        rarer_only: Whether a substitute must be rarer than the word, as LexiMark publishes.
     """
 
     reads_context = False
@@ -31,7 +32,9 @@ class LexiconSource:
         *,
         protect: Iterable[str] = (),
         budget: Budget | None = None,
+        rarer_only: bool = False,
     ) -> None:
+        self._rarer_only = rarer_only
         self._lexicon = Lexicon.shipped() if lexicon is None else lexicon
         self._protection = Protection(protect)
         self._budget = Budget() if budget is None else budget
@@ -42,7 +45,11 @@ class LexiconSource:
         settings = {"tier": self._lexicon.tier.value, **asdict(self._budget)}
         return SourceIdentity(
             name="lexicon",
-            settings={**settings, **self._protection.settings},
+            settings={
+                **settings,
+                **self._protection.settings,
+                "rarer_only": self._rarer_only,
+            },
             inputs=(Input(name="substitution table", sha256=self._lexicon.sha256),),
         )
 
@@ -52,16 +59,21 @@ class LexiconSource:
 
     def _slots_of(self, text: str) -> list[Slot]:
         slots = all_slots(text, self._lexicon)
-        if self._protection.words:
-            slots = [s for slot in slots for s in self._unprotected(slot)]
+        if self._protection.words or self._rarer_only:
+            slots = [s for slot in slots for s in self._narrowed(slot)]
         return rarest_within(self._budget, text, slots, lambda slot: slot.surprisals[0])
 
-    def _unprotected(self, slot: Slot) -> list[Slot]:
-        """The slot without its protected choices, or nothing if it is then no slot."""
+    def _narrowed(self, slot: Slot) -> list[Slot]:
+        """The slot without the choices that are not wanted, or nothing if it is then no slot."""
         if self._protection.protects(slot.word):
             return []
-        kept = [i for i, c in enumerate(slot.choices) if not self._protection.protects(c.lower())]
+        kept = [0, *(i for i in range(1, len(slot.choices)) if self._is_wanted(slot, i))]
         if len(kept) < 2:
             return []
         choices = tuple(slot.choices[i] for i in kept)
         return [replace(slot, choices=choices, surprisals=tuple(slot.surprisals[i] for i in kept))]
+
+    def _is_wanted(self, slot: Slot, index: int) -> bool:
+        if self._rarer_only and slot.surprisals[index] <= slot.surprisals[0]:
+            return False
+        return not self._protection.protects(slot.choices[index].lower())

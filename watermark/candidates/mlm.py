@@ -21,11 +21,13 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from ...errors import InvalidInput
+from ...provenance.suspect.batching import batches
+from ...provenance.suspect.loading import Loading, load
 from ...stats import Input
 from ..selection import Budget, Slot
 from ..source_identity import SourceIdentity
 from .base import Proposal, settled, threshold
-from .encoders import Encoder, WordAt, batches, cosines, load_model, longest_input
+from .encoders import Encoder, WordAt, cosines, longest_input
 from .places import Context, asked_places
 from .rules import Rules
 
@@ -67,6 +69,7 @@ class MlmSource:
         least_cosine: float = 0.8,
         protect: Iterable[str] = (),
         budget: Budget | None = None,
+        rarer_only: bool = False,
     ) -> None:
         if tokenizer.mask_token_id is None:
             raise InvalidInput(
@@ -81,7 +84,7 @@ class MlmSource:
         self._longest = longest_input(model, tokenizer, identity.name)
         self._top, self._most = top, most
         self._least_cosine = threshold(least_cosine)
-        self._rules = Rules(protect)
+        self._rules = Rules(protect, rarer_only=rarer_only)
         self._budget = Budget() if budget is None else budget
         self._ids, self._words = _whole_words(tokenizer)
         if not self._words:
@@ -105,7 +108,8 @@ class MlmSource:
         Raises:
             InvalidInput: If weights are missing, pickled or broken, or want to run code.
         """
-        return cls(*load_model(AutoModelForMaskedLM, name, device), **options)
+        loaded = load(AutoModelForMaskedLM, name, Loading(device=device))
+        return cls(loaded.model, loaded.tokenizer, loaded.identity, **options)
 
     @property
     def identity(self) -> SourceIdentity:
@@ -158,7 +162,7 @@ class MlmSource:
                 rows.append((i, place, encoded[i]))
         vocabulary = self._model.config.vocab_size
         most = min(_TOKENS_PER_BATCH, max(_HELD_LOGITS // vocabulary, self._longest))
-        for batch in batches(rows, lambda row: len(row[2].ids), most):
+        for batch in batches(rows, lambda row: len(row[2].ids), lambda: most):
             for (i, _, _), best in zip(batch, self._top_words(batch), strict=True):
                 own = contexts[i].word.lower()
                 found[i] = dict(islice(((w, p) for w, p in best if w != own), self._top))

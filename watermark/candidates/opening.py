@@ -46,6 +46,7 @@ def open_source(
     token_variable: str | None = None,
     protect: Iterable[str] = (),
     budget: Budget | None = None,
+    rarer_only: bool = False,
 ) -> CandidateSource:
     """Open a candidate source.
 
@@ -61,6 +62,7 @@ def open_source(
         token_variable: Environment variable that holds its API token, or None.
         protect: Words that must stay as they are, in all their forms.
         budget: How many words may be replaced; default: 5 per sentence.
+        rarer_only: Whether a substitute must be rarer than the word, as LexiMark publishes.
 
     Returns:
         The source, its model loaded.
@@ -90,7 +92,7 @@ def open_source(
         raise InvalidInput(f"the candidate source '{kind}' takes no {ignored[0]}")
     if kind is SourceName.LEXICON:
         lexicon = Lexicon.read(table or SHIPPED_TABLE, Tier.STRICT if tier is None else tier)
-        return LexiconSource(lexicon, protect=protect, budget=budget)
+        return LexiconSource(lexicon, protect=protect, budget=budget, rarer_only=rarer_only)
     if model is None:
         raise InvalidInput(
             f"the candidate source '{kind}' needs a model", "give a folder, a hub id, or its name"
@@ -115,6 +117,7 @@ def open_source(
             token_variable=token_variable,
             protect=protect,
             budget=budget,
+            rarer_only=rarer_only,
         )
     least = 0.8 if least_cosine is None else least_cosine
     place = "cpu" if device is None else device
@@ -122,7 +125,12 @@ def open_source(
         from .mlm import MlmSource
 
         return MlmSource.open(
-            model, device=place, least_cosine=least, protect=protect, budget=budget
+            model,
+            device=place,
+            least_cosine=least,
+            protect=protect,
+            budget=budget,
+            rarer_only=rarer_only,
         )
     from .bert import BertSource
     from .encoders import Encoder
@@ -136,4 +144,5 @@ def open_source(
         thesaurus=Thesaurus(table or SHIPPED_TABLE, Tier.BROAD if tier is None else tier),
         protect=protect,
         budget=budget,
+        rarer_only=rarer_only,
     )

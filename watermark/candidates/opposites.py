@@ -5,6 +5,8 @@ word that WordNet calls an antonym, the rest of its synset and, for adjectives, 
 WordNet groups around it: "moist" stands with "wet" against "dry". That refuses too much rather
 than too little. Opposites that WordNet links only through a common class, as "north" and "south",
 are not known here.
+
+`build_opposites(wordnet, SHIPPED_LIST)` rebuilds the list; a test compares the two.
 """
 
 import os

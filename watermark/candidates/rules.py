@@ -26,8 +26,8 @@ _PLAIN = re.compile(r"(?=.*[aeiouy])[a-z]{3,}")
 _FIXED = FUNCTION_WORDS | NAMES | TECHNICAL
 _UNWANTED = FUNCTION_WORDS | NAMES | BANNED | REFUSED_SUBSTITUTES
 _OPEN_CLASSES = ("NOUN", "VERB", "ADJ", "ADV")
-_MIN_ZIPF = 1.5  # of a substitute, as in `lexicon.build`: 3 per hundred million words
-_MAX_BITS = 7.0  # between the surprisals of word and substitute, as there
+_MIN_ZIPF = 2.0  # of a substitute, as in `lexicon.build`: ten per hundred million words
+_MAX_BITS = 5.0  # between the surprisals of word and substitute, as there
 _remembered = lru_cache(maxsize=1 << 18)  # more words than English has; a hostile text has no end
 
 
@@ -37,7 +37,20 @@ class Rules(Protection):
     A substitute must be an ordinary word of English with the inflection of the word it replaces.
     It must not be its opposite, its variant in spelling or derivation, a stop-word, a name, an
     insult, or a pair that a reader refused for the table.
+
+    Args:
+        protect: Words that must stay as they are, in all their forms.
+        rarer_only: Whether a substitute must be rarer than the word, as LexiMark publishes.
     """
+
+    def __init__(self, protect: Iterable[str] = (), *, rarer_only: bool = False) -> None:
+        super().__init__(protect)
+        self._rarer_only = rarer_only
+
+    @property
+    def settings(self) -> Mapping[str, str | int]:
+        """What a release records; see `Protection`."""
+        return {**super().settings, "rarer_only": self._rarer_only}
 
     def may_change(self, word: str) -> bool:
         """Whether a lower-case word may be replaced at all."""
@@ -60,6 +73,9 @@ class Rules(Protection):
         """
         fits = _may_meet if from_table else _fits
         fitting = [w for w in set(words) if fits(place.word, w) and not self.protects(w)]
+        if self._rarer_only:
+            bits = _surprisal(place.word)
+            fitting = [w for w in fitting if _surprisal(w) > bits]
         if place.follows_article:
             sound = starts_with_vowel_sound(place.word)
             fitting = [

@@ -42,11 +42,12 @@ class TableBasedSource(ABC):
         thesaurus: Thesaurus | None = None,
         protect: Iterable[str] = (),
         budget: Budget | None = None,
+        rarer_only: bool = False,
     ) -> None:
         self._encoder = encoder
         self._least_cosine = threshold(least_cosine)
         self._thesaurus = Thesaurus() if thesaurus is None else thesaurus
-        self._rules = Rules(protect)
+        self._rules = Rules(protect, rarer_only=rarer_only)
         self._budget = Budget() if budget is None else budget
 
     @property

@@ -31,7 +31,9 @@ class Thesaurus:
         pairs = pl.read_parquet(table).filter(pl.col("tier").is_in([*map(str, tier.members)]))
         self._substitutes: dict[str, list[str]] = defaultdict(list)
         for word, substitute in pairs.select("form", "substitute").iter_rows():
-            self._substitutes[word].append(substitute)
+            # A word that must stay in some phrases is left to `lexicon`, which knows them.
+            if lexicon.context(word) is None:
+                self._substitutes[word].append(substitute)
 
     def substitutes(self, word: str) -> list[str]:
         """The table's words for a lower-case word; empty if it has none."""

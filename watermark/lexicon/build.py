@@ -1,31 +1,32 @@
-"""Makes the substitution table from WordNet 3.0, wordfreq and lemminflect.
+"""Makes the substitution table from a reader's pairs, WordNet 3.0, wordfreq and lemminflect.
 
 No tagger reads the text that is marked, so a word may change only if it can hardly mean anything
-else. What a word means, and how often, comes from WordNet's counts of its senses in SemCor; each
-sense counts half an occurrence more than was seen, so that an unseen one is rare, not impossible.
+else. The strict tier holds the pairs that a reader accepted (`accepted`), with the phrases in which
+a word must stay as it is (`contexts`).
 
-A pair of lemmas is judged as a whole: the senses they share, as a part of all the senses of the
-one and of the other. Their inflected forms follow, and a form goes when it is also, to a
+The other tiers come from WordNet. What a word means, and how often, is told by its counts of senses in
+SemCor; each sense counts half an occurrence more than was seen, so that an unseen one is rare, not
+impossible. A pair of lemmas is judged as a whole: the senses they share, as a part of all the senses
+of the one and of the other. Their inflected forms follow, and a form goes when it is also, to a
 noticeable part, a form of another lemma or a piece of a set phrase. `_DEMANDS` holds the numbers.
 """
 
-import math
 import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import polars as pl
-from lemminflect import getInflection
-from wordfreq import word_frequency, zipf_frequency
 
-from .lexicon import SCHEMA, Tier
+from .accepted import ACCEPTED, ACCEPTED_AS_STANDARD, FORMS, pairs_in
+from .contexts import written_contexts
+from .inflection import PLAIN, forms, same_inflection, surprisal, zipf
+from .lexicon import REVIEW, SCHEMA, Tier
 from .reviewed import REFUSED, REFUSED_SUBSTITUTES
 from .variants import same_word, spelling
-from .vocabulary import BANNED, FUNCTION_WORDS, NAMES, TECHNICAL, ZERO_PLURALS
+from .vocabulary import BANNED, FUNCTION_WORDS, NAMES, TECHNICAL
 from .wordnet import Lemma, Sense, Synset, WordNet
 
 __all__ = ["build_lexicon", "write_lexicon"]
@@ -47,27 +48,18 @@ class _Demand:
 
 
 _DEMANDS = {
-    Tier.STRICT: _Demand(pos=0.9, sense=0.8, substitute=0.3),
-    Tier.STANDARD: _Demand(pos=0.8, sense=0.6, substitute=0.3),
-    Tier.BROAD: _Demand(pos=0.7, sense=0.5, substitute=0.3),
+    Tier.STANDARD: _Demand(pos=0.9, sense=0.8, substitute=0.6),
+    Tier.BROAD: _Demand(pos=0.8, sense=0.6, substitute=0.4),
 }
 
 _UNSEEN = 0.5
-_MIN_ZIPF = 1.5  # of a substitute, on wordfreq's scale: 3 per hundred million words
-_MAX_BITS = 7.0  # a substitute's surprisal above the form's; rarer ones are mostly archaic
+_MIN_ZIPF = 2.0  # of a substitute, on wordfreq's scale: one in ten million words
+_MAX_BITS = 5.0  # a substitute's surprisal above the form's; rarer ones are mostly of another tone
 _PHRASE = 0.5  # what an occurrence in a set phrase weighs against one outside
 
 # A word this frequent that SemCor never saw means something WordNet does not know: a name, a
 # product, a newer term. Adjectives and adverbs are seldom names.
 _MAX_ZIPF_UNSEEN = {"n": 3.0, "v": 3.0, "a": 4.0, "r": 4.0}
-
-_TAGS = {
-    "n": ("NN", "NNS"),
-    "v": ("VB", "VBD", "VBG", "VBN", "VBZ"),
-    "a": ("JJ", "JJR", "JJS"),
-    "r": ("RB", "RBR", "RBS"),
-}
-_BASE_TAGS = frozenset({"NN", "VB", "JJ", "RB"})
 
 _USAGE = frozenset({
     "abbreviation",
@@ -104,7 +96,6 @@ _LABEL = re.compile(
     r"pejorative|insulting)\b"
 )
 _FIXED = FUNCTION_WORDS | NAMES | TECHNICAL  # these never change
-_PLAIN = re.compile(r"(?=.*[aeiouy])[a-z]{3,}")
 
 
 def build_lexicon(wordnet: Path) -> pl.DataFrame:
@@ -114,18 +105,26 @@ def build_lexicon(wordnet: Path) -> pl.DataFrame:
         wordnet: Folder of the WordNet 3.0 database: the index and data files and cntlist.rev.
 
     Returns:
-        One row per form and substitute, of the columns of `lexicon.SCHEMA`, sorted by both. A
-        pair carries the strictest tier it meets. Substitutes may be rarer or more frequent than
-        the form; `Lexicon` keeps the rarer.
+        One row per form and substitute, of the columns of `lexicon.SCHEMA` and `lexicon.REVIEW`,
+        sorted by both. A pair carries the strictest tier it meets. Substitutes may be rarer or more
+        frequent than the form; `Lexicon` keeps the rarer and the accepted.
 
     Raises:
         InvalidInput: A file of the database is missing or unreadable.
     """
     usage = _Usage(WordNet(wordnet))
-    rows = (row for pair in _pairs(usage) for row in _rows(pair, usage))
-    return pl.DataFrame(sorted(rows, key=_strictest_first), schema=SCHEMA, orient="row").unique(
-        ["form", "substitute"], keep="first", maintain_order=True
-    )
+    accepted = {row[:2]: row for row in _accepted_rows()}
+    found = (row for pair in _pairs(usage) for row in _rows(pair, usage))
+    rows = [*accepted.values(), *(row for row in found if row[:2] not in accepted)]
+    table = pl.DataFrame(sorted(rows, key=_strictest_first), schema=SCHEMA, orient="row")
+    table = table.unique(["form", "substitute"], keep="first", maintain_order=True)
+    contexts = written_contexts()
+    return table.with_columns(
+        pl.Series(
+            "reviewed", [pair in accepted for pair in table.select(table.columns[:2]).rows()]
+        ),
+        pl.Series("context", [contexts.get(form, "") for form in table["form"]]),
+    ).cast(REVIEW)
 
 
 def write_lexicon(table: pl.DataFrame, path: Path) -> None:
@@ -168,7 +167,7 @@ class _Usage:
         """
         word, pos = lemma
         is_base_of_modifier = pos in {"a", "r"} and form == word
-        return self.lemma[lemma] / (1 if is_base_of_modifier else len(_forms(lemma)))
+        return self.lemma[lemma] / (1 if is_base_of_modifier else len(forms(lemma)))
 
     def seen(self, lemma: Lemma) -> int:
         """Return the occurrences of a lemma that SemCor really holds."""
@@ -178,7 +177,7 @@ class _Usage:
         parts = re.split(r"[-_]", lemma[0])
         if len(parts) > 1:
             return ((part, _PHRASE * self.seen(lemma)) for part in parts)
-        return ((form, self.of_form(lemma, form)) for form in _forms(lemma))
+        return ((form, self.of_form(lemma, form)) for form in forms(lemma))
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +230,9 @@ def _senses_of(lemma: Lemma, shared: list[Sense], wordnet: WordNet) -> list[Sens
 
 def _may_change(lemma: Lemma, usage: _Usage) -> bool:
     word, pos = lemma
-    if not _PLAIN.fullmatch(word) or word in _FIXED:
+    if not PLAIN.fullmatch(word) or word in _FIXED:
         return False
-    if not usage.seen(lemma) and _zipf(word) > _MAX_ZIPF_UNSEEN[pos]:
+    if not usage.seen(lemma) and zipf(word) > _MAX_ZIPF_UNSEEN[pos]:
         return False
     return not any(
         _is_exact_term(sense.synset)
@@ -252,11 +251,16 @@ def _may_replace(lemma: Lemma, substitute: str) -> bool:
         substitute not in FUNCTION_WORDS
         and substitute not in BANNED
         and substitute not in REFUSED_SUBSTITUTES
-        and (word, substitute) not in REFUSED
-        and _zipf(substitute) >= _MIN_ZIPF
+        and not _is_refused(word, substitute)
+        and zipf(substitute) >= _MIN_ZIPF
         and not same_word(word, substitute)
         and _one_kind_of_noun(lemma, substitute)
     )
+
+
+def _is_refused(word: str, substitute: str) -> bool:
+    """Return whether a reader refused a pair; what differs in one direction differs in both."""
+    return (word, substitute) in REFUSED or (substitute, word) in REFUSED
 
 
 def _one_kind_of_noun(lemma: Lemma, substitute: str) -> bool:
@@ -279,7 +283,7 @@ def _shared_senses(word: str, senses: tuple[Sense, ...]) -> dict[str, list[Sense
 
 def _one_spelling_each(words: Iterable[str]) -> Iterable[str]:
     """Return the most frequent of the words that are one word in two spellings."""
-    ranked = sorted(words, key=lambda word: (_zipf(word), word))
+    ranked = sorted(words, key=lambda word: (zipf(word), word))
     return {spelling(word): word for word in ranked}.values()
 
 
@@ -289,7 +293,7 @@ def _equals(word: str, synset: Synset) -> Iterator[str]:
     for i, other in enumerate(synset.words):
         if (
             i != place
-            and _PLAIN.fullmatch(other)
+            and PLAIN.fullmatch(other)
             and not synset.usage[i] & _USAGE
             and synset.markers[i] == synset.markers[place]
             and synset.frames[i] >= synset.frames[place]
@@ -311,15 +315,35 @@ def _strictest_first(row: _Row) -> tuple[str, str, int, str, str]:
 
 def _rows(pair: _Pair, usage: _Usage) -> Iterator[_Row]:
     word, pos = pair.lemma
-    for form, tags in _forms(pair.lemma).items():
-        substitute = _same_inflection(pair.substitute, tags)
+    for form, tags in forms(pair.lemma).items():
+        substitute = same_inflection(pair.substitute, tags)
         if not substitute or not _may_meet(form, substitute) or _is_own_word(form, word, usage):
             continue
-        bits, substitute_bits = _surprisal(form), _surprisal(substitute)
+        bits, substitute_bits = surprisal(form), surprisal(substitute)
         pos_share = min(pair.pos_share, usage.of_form(pair.lemma, form) / usage.form[form])
         tier = _tier(pair, pos_share)
         if tier and substitute_bits - bits <= _MAX_BITS:
             yield form, substitute, tier.value, word, pos, bits, substitute_bits
+
+
+def _accepted_rows() -> Iterator[_Row]:
+    """Yield what a reader accepted; it need not meet the rules for pairs that nobody read."""
+    for tier, accepted in ((Tier.STANDARD, ACCEPTED_AS_STANDARD), (Tier.STRICT, ACCEPTED)):
+        for pos, listed in accepted.items():
+            for word, other in pairs_in(listed):
+                for form, substitute in _accepted_forms(word, other, pos):
+                    bits, substitute_bits = surprisal(form), surprisal(substitute)
+                    yield form, substitute, tier.value, word, pos, bits, substitute_bits
+
+
+def _accepted_forms(word: str, other: str, pos: str) -> Iterator[tuple[str, str]]:
+    if pos == FORMS:
+        yield word, other
+        return
+    for form, tags in forms((word, pos)).items():
+        substitute = same_inflection(other, tags)
+        if substitute and form != substitute:
+            yield form, substitute
 
 
 def _may_meet(form: str, substitute: str) -> bool:
@@ -329,15 +353,15 @@ def _may_meet(form: str, substitute: str) -> bool:
         and substitute not in FUNCTION_WORDS
         and substitute not in BANNED
         and substitute not in REFUSED_SUBSTITUTES
-        and (form, substitute) not in REFUSED
-        and _zipf(form) > 0
-        and _zipf(substitute) >= _MIN_ZIPF
+        and not _is_refused(form, substitute)
+        and zipf(form) > 0
+        and zipf(substitute) >= _MIN_ZIPF
     )
 
 
 def _is_own_word(form: str, word: str, usage: _Usage) -> bool:
-    """Return whether an inflected form has outgrown its lemma, as "compelling" has "compel"."""
-    return form != word and form in usage.wordnet.words and _zipf(form) > _zipf(word)
+    """Return whether an inflected form is a word of its own, as "cursed" and "proceeds" are."""
+    return form != word and form in usage.wordnet.words
 
 
 def _tier(pair: _Pair, pos_share: float) -> Tier | None:
@@ -349,47 +373,3 @@ def _tier(pair: _Pair, pos_share: float) -> Tier | None:
         ):
             return tier
     return None
-
-
-def _same_inflection(word: str, tags: tuple[str, ...]) -> str | None:
-    """Return the one form of a word that serves all the tags, if one does."""
-    forms = {_inflections(word, tag)[:1] for tag in tags}
-    return forms.pop()[0] if len(forms) == 1 and () not in forms else None
-
-
-@cache
-def _forms(lemma: Lemma) -> dict[str, tuple[str, ...]]:
-    """Return a lemma's surface forms, each with the Penn tags that it serves."""
-    word, pos = lemma
-    tags: dict[str, list[str]] = defaultdict(list)
-    for tag in _TAGS[pos]:
-        for form in _inflections(word, tag):
-            tags[form].append(tag)
-    return {form: tuple(served) for form, served in tags.items()}
-
-
-@cache
-def _inflections(word: str, tag: str) -> tuple[str, ...]:
-    """Return a word's known forms for a tag, the most frequent first.
-
-    lemminflect's rules for words outside its dictionary are not asked: they make "beautifuler".
-    It lists mass nouns as plurals of themselves; only true ones, as "sheep", are taken.
-    """
-    if tag in _BASE_TAGS:
-        return (word,)
-    listed = set(getInflection(word, tag, inflect_oov=False))
-    if tag == "NNS" and word not in ZERO_PLURALS:
-        listed.discard(word)
-    known = (form for form in listed if _PLAIN.fullmatch(form) and _zipf(form) > 0)
-    return tuple(sorted(known, key=lambda form: (-_zipf(form), form)))
-
-
-@cache
-def _zipf(word: str) -> float:
-    return float(zipf_frequency(word, "en"))
-
-
-@cache
-def _surprisal(word: str) -> float:
-    """Return -log2 of the word's relative frequency; rounded, so that every machine agrees."""
-    return round(-math.log2(word_frequency(word, "en")), 4)

@@ -1,12 +1,14 @@
-"""The substitution table as the marker sees it: a word, and the rarer words that may stand for it.
+"""The substitution table as the marker sees it: a word, and the words that may stand for it.
+
+They are rarer than the word, or a reader accepted the pair: then either may stand for the other.
 
 Only polars is needed here; `build` holds what made the table.
 """
 
 import hashlib
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -15,8 +17,9 @@ from typing import Self
 import polars as pl
 
 from ...errors import InvalidInput
+from .contexts import Context
 
-__all__ = ["SCHEMA", "SHIPPED_TABLE", "Lexicon", "Tier"]
+__all__ = ["REVIEW", "SCHEMA", "SHIPPED_TABLE", "Lexicon", "Tier"]
 
 SHIPPED_TABLE = Path(__file__).with_name("lexicon.parquet")
 
@@ -30,11 +33,21 @@ SCHEMA = pl.Schema({
     "substitute_surprisal": pl.Float64(),
 })
 
+# What a reader found; a table may go without.
+REVIEW = pl.Schema({
+    "reviewed": pl.Boolean(),  # the pair was accepted, whichever of the two is rarer
+    "context": pl.String(),  # rules for the form, as `Context.read` takes them; or empty
+})
+
 _REBUILD = "use the shipped table, or rebuild one with `bookplate lexicon build`"
 
 
 class Tier(StrEnum):
-    """How dominant a word's main sense must be before it may be replaced; each holds the last."""
+    """How sure it is that a word's substitutes mean the same; each tier holds the stricter ones.
+
+    A reader accepted the pairs of the strict tier. In the others WordNet's counts decide how dominant
+    a word's main sense must be before it may be replaced.
+    """
 
     STRICT = "strict"
     STANDARD = "standard"
@@ -60,6 +73,7 @@ class Lexicon:
     sha256: str
     _choices: Mapping[str, tuple[str, ...]] = field(compare=False)
     _surprisal: Mapping[str, float] = field(compare=False)
+    _contexts: Mapping[str, Context] = field(compare=False, default_factory=dict)
 
     @classmethod
     def shipped(cls, tier: Tier = Tier.STRICT) -> "Lexicon":
@@ -75,7 +89,7 @@ class Lexicon:
             tier: Pairs of this tier and of the stricter ones are kept.
 
         Returns:
-            The lexicon; words without a rarer substitute are not in it.
+            The lexicon; a word is in it if a rarer one or an accepted one may stand for it.
 
         Raises:
             InvalidInput: The file is missing, is no such table, or holds a bad value.
@@ -83,16 +97,17 @@ class Lexicon:
         path, tier = Path(path), _known(tier)
         data = _bytes_of(path)
         table = _checked(_parsed(data, path), path)
-        pairs = _rarer_pairs(table, tier)
+        pairs = _admissible_pairs(table, tier)
         return cls(
             tier=tier,
             sha256=hashlib.sha256(data).hexdigest(),
             _choices=_choices_of(pairs),
             _surprisal=_surprisals_of(pairs),
+            _contexts=_contexts_of(pairs, path),
         )
 
     def choices(self, word: str) -> tuple[str, ...]:
-        """Return the word, then its rarer substitutes from a to z; empty when it has none.
+        """Return the word, then its substitutes from a to z; empty when it has none.
 
         Args:
             word: A lower-case surface form.
@@ -118,6 +133,35 @@ class Lexicon:
                 f"expected a word of the {self.tier} lexicon, got {word!r}",
                 "ask `choices` first: it is empty for a word the lexicon does not hold",
             ) from None
+
+    @property
+    def forms(self) -> Set[str]:
+        """The surface forms that may change."""
+        return self._choices.keys()
+
+    def context(self, word: str) -> Context | None:
+        """Return beside which words a form must stay as it is; None when nothing is known."""
+        return self._contexts.get(word)
+
+    def entries(self) -> Iterator[tuple[str, ...]]:
+        """Yield for each form what `choices` returns, from a to z."""
+        yield from self._choices.values()
+
+    def with_entries(self, entries: Mapping[str, tuple[str, ...]]) -> "Lexicon":
+        """Return this lexicon with other choices of its words, for who reads the table otherwise.
+
+        Args:
+            entries: For each form its choices, the form first.
+
+        Raises:
+            InvalidInput: A form does not come first, or a word is not in this lexicon.
+        """
+        for form, choices in entries.items():
+            if choices[:1] != (form,):
+                raise InvalidInput(f"expected {form!r} as the first of its choices, got {choices}")
+            for word in choices:
+                self.surprisal(word)
+        return replace(self, _choices=dict(sorted(entries.items())))
 
     def __contains__(self, word: str) -> bool:
         return word in self._choices
@@ -165,7 +209,8 @@ def _checked(table: pl.DataFrame, path: Path) -> pl.DataFrame:
     Raises:
         InvalidInput: A column is missing or of a wrong type, a cell is empty, a tier is unknown.
     """
-    for name, dtype in SCHEMA.items():
+    reviewed = {name: dtype for name, dtype in REVIEW.items() if name in table.columns}
+    for name, dtype in {**SCHEMA, **reviewed}.items():
         found = table.schema.get(name)
         if found != dtype:
             raise InvalidInput(
@@ -181,12 +226,18 @@ def _checked(table: pl.DataFrame, path: Path) -> pl.DataFrame:
     return table
 
 
-def _rarer_pairs(table: pl.DataFrame, tier: Tier) -> pl.DataFrame:
-    """Return the pairs of a tier that trade a word for a rarer one, ordered for `_choices_of`."""
+def _admissible_pairs(table: pl.DataFrame, tier: Tier) -> pl.DataFrame:
+    """Return the pairs of a tier that trade a word for a rarer or an accepted one, form by form."""
+    absent = [
+        pl.lit(False if name == "reviewed" else "", dtype).alias(name)
+        for name, dtype in REVIEW.items()
+        if name not in table.columns
+    ]
     return (
         table
+        .with_columns(absent)
         .filter(pl.col("tier").is_in([*map(str, tier.members)]))
-        .filter(pl.col("substitute_surprisal") > pl.col("form_surprisal"))
+        .filter(pl.col("reviewed") | (pl.col("substitute_surprisal") > pl.col("form_surprisal")))
         .unique(["form", "substitute"], keep="first")
         .sort("form", "substitute")
     )
@@ -201,3 +252,11 @@ def _surprisals_of(pairs: pl.DataFrame) -> dict[str, float]:
     forms = pairs.select("form", "form_surprisal").iter_rows()
     substitutes = pairs.select("substitute", "substitute_surprisal").iter_rows()
     return {**dict(forms), **dict(substitutes)}
+
+
+def _contexts_of(pairs: pl.DataFrame, path: Path) -> dict[str, Context]:
+    written = pairs.filter(pl.col("context") != "").select("form", "context").unique()
+    try:
+        return {form: Context.read(rules) for form, rules in written.sort("form").iter_rows()}
+    except ValueError as error:
+        raise InvalidInput(f"{path}: column 'context': {error}", _REBUILD) from error
