@@ -23,6 +23,7 @@ __all__ = [
     "print_rows",
     "print_table",
     "quiet_libraries",
+    "show_progress",
     "working",
 ]
 
@@ -93,6 +94,31 @@ def print_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         typer.echo(line.rstrip())
 
 
+class _Status:
+    """The sign of life that is shown now, if any: words, and how far a model has come."""
+
+    def __init__(self) -> None:
+        self._show: Callable[[str], None] | None = None
+        self._words = ""
+
+    def begin(self, words: str, show: Callable[[str], None]) -> None:
+        self._words, self._show = words, show
+
+    def end(self) -> None:
+        self._show = None
+
+    def say(self, words: str) -> None:
+        self._words = words
+        self.add("")
+
+    def add(self, words: str) -> None:
+        if self._show is not None:
+            self._show(f"{self._words}: {words}" if words else self._words)
+
+
+_status = _Status()
+
+
 @contextmanager
 def working(what: str) -> Generator[Callable[[str], None]]:
     """A sign of life on standard error while the block runs, if that is a terminal.
@@ -110,7 +136,30 @@ def working(what: str) -> Generator[Callable[[str], None]]:
     from rich.text import Text
 
     with Console(stderr=True).status(Text(visible(what))) as status:
-        yield lambda words: status.update(Text(visible(words)))
+        _status.begin(what, lambda words: status.update(Text(visible(words))))
+        try:
+            yield _status.say
+        finally:
+            _status.end()
+
+
+def show_progress(done: int, total: int, seconds: float) -> None:
+    """Add to the sign of life how far a model has come.
+
+    Args:
+        done: Tokens or questions so far.
+        total: Their number.
+        seconds: Since the beginning.
+    """
+    if done and seconds > 1:
+        left = seconds * (total - done) / done
+        _status.add(f"{done:,} of {total:,}, {done / seconds:,.0f} a second, {_minutes(left)} left")
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
 
 
 def quiet_libraries() -> None:

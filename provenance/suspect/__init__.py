@@ -1,10 +1,31 @@
 """Reaching a model under audit: `open_suspect` turns what a user names into a `Suspect`.
 
 A suspect answers two questions, always in nats: how likely is each token of a text, and how likely
-is each of several words at a place in a text. Importing this package does not import torch.
+is each of several words at a place in a text. Its weights may be here, it may be behind an endpoint, or
+whoever holds it answers a file of questions (`collect`, `record_answers`, `RecordedSuspect`). Importing
+this package does not import torch.
 """
 
-from .base import ChoiceSlot, Completer, Suspect, refuse_same_model
+from .base import ChoiceSlot, Completer, Suspect, TokenReader, TokenTable, refuse_same_model
+from .endpoint import Budget, EndpointSuspect, Reaching
 from .opening import open_suspect
+from .questions import Questions, collect
+from .recorded import RecordedSuspect
+from .recording import record_answers
 
-__all__ = ["ChoiceSlot", "Completer", "Suspect", "open_suspect", "refuse_same_model"]
+__all__ = [
+    "Budget",
+    "ChoiceSlot",
+    "Completer",
+    "EndpointSuspect",
+    "Questions",
+    "Reaching",
+    "RecordedSuspect",
+    "Suspect",
+    "TokenReader",
+    "TokenTable",
+    "collect",
+    "open_suspect",
+    "record_answers",
+    "refuse_same_model",
+]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ...errors import InvalidInput
 from ...stats import Input
 
-__all__ = ["ChoiceSlot", "Completer", "Suspect", "refuse_same_model"]
+__all__ = ["ChoiceSlot", "Completer", "Suspect", "TokenReader", "TokenTable", "refuse_same_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,24 @@ class ChoiceSlot:
     start: int
     end: int
     choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenTable:
+    """What a model says of each scored token of one text, in nats; all arrays have shape (n,).
+
+    Attributes:
+        tokens: Each token as the tokenizer writes it.
+        logprobs: Its log-probability given the tokens before it.
+        mean: Expectation of log p(v) over the vocabulary, v drawn from the model's distribution at that
+            place (minus its entropy); None where only the token's own probability is known.
+        sd: Standard deviation of the same; None likewise.
+    """
+
+    tokens: tuple[str, ...]
+    logprobs: NDArray[np.float64]
+    mean: NDArray[np.float64] | None = None
+    sd: NDArray[np.float64] | None = None
 
 
 class Suspect(Protocol):
@@ -60,6 +78,34 @@ class Suspect(Protocol):
         Returns:
             Per text and place the log-probabilities of the choices, shape (n_choices,), comparable
             with each other; NaN where nothing precedes the place that a model could start from.
+        """
+
+
+@runtime_checkable
+class TokenReader(Protocol):
+    """A model that tells what membership scores need of each token.
+
+    Attributes:
+        identity: Name and digest of what exactly is examined.
+    """
+
+    identity: Input
+
+    def token_tables(self, texts: Sequence[str]) -> list[TokenTable]:
+        """The tokens of each text with their log-probabilities, in nats.
+
+        Args:
+            texts: Texts. The first token of a text counts if the tokenizer has a token to start from.
+        """
+
+    def tokens(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
+        """The tokens of each text as the tokenizer writes them; nothing is scored.
+
+        Args:
+            texts: Texts.
+
+        Raises:
+            InvalidInput: If the tokenizer is not known.
         """
 
 

@@ -9,7 +9,7 @@ import torch
 from ...errors import InvalidInput
 from ...files import read_json, sha256_of_file
 
-__all__ = ["folder_digest", "refuse_unsafe", "weights_digest"]
+__all__ = ["folder_digest", "refuse_unsafe", "refuse_unsafe_adapter", "weights_digest"]
 
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
@@ -27,7 +27,8 @@ def refuse_unsafe(folder: Path) -> None:
         )
     if (folder / "adapter_config.json").exists():
         raise InvalidInput(
-            f"{folder}: an adapter, whose base model lies elsewhere", "merge it into its base first"
+            f"{folder}: an adapter, whose base model lies elsewhere",
+            "name the base model, and this folder with --adapter",
         )
     for index in sorted(folder.glob("*.safetensors.index.json")):
         files = read_json(index, "an index of weights").get("weight_map")
@@ -48,6 +49,29 @@ def refuse_unsafe(folder: Path) -> None:
         f"{folder}: no weights (*.safetensors) in this folder",
         "copy the weights beside config.json",
     )
+
+
+def refuse_unsafe_adapter(folder: Path) -> None:
+    """Refuse an adapter without safetensors weights; nothing in the folder is loaded.
+
+    Raises:
+        InvalidInput: If it is no folder of a LoRA adapter, or its weights are missing or pickled.
+    """
+    config = folder / "adapter_config.json"
+    if not config.is_file():
+        raise InvalidInput(
+            f"{folder}: no adapter (adapter_config.json is missing)",
+            "give the folder that peft's save_pretrained wrote",
+        )
+    if (kind := read_json(config, "an adapter's configuration").get("peft_type")) != "LORA":
+        raise InvalidInput(
+            f"{folder}: an adapter of kind {kind!r}", "only LoRA adapters can be merged"
+        )
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise InvalidInput(
+            f"{folder}: no adapter_model.safetensors; pickled weights could run hostile code",
+            "ask for the adapter in safetensors",
+        )
 
 
 def folder_digest(folder: Path) -> str:

@@ -1,100 +1,82 @@
 """Models whose weights are at hand, through transformers. Safetensors only; no remote code.
 
-Memory: logits are never held for a whole batch. The transformer's last hidden states are; the
-output layer is applied to the positions that are asked for, in chunks. Only where a model does more
-to its logits than that (soft caps, a bias) are they held, and batches are smaller for it.
-
 Many places of a text are scored in one pass by an attention mask of our own. Not every architecture
 obeys one (recurrent ones cannot), so the first use compares both ways on made-up tokens, and a
 model for which they differ gets a plain sequence per choice.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from ...errors import InvalidInput
 from ...stats import Input
-from .alignment import AlignedSlot, align_slots
-from .base import ChoiceSlot
-from .devices import device_named, first_line
-from .folders import folder_digest, refuse_unsafe, weights_digest
+from .alignment import align_slots
+from .base import ChoiceSlot, TokenTable
+from .batching import fresh_scores, window_starts
+from .devices import first_line
 from .generation import continuations
+from .loading import Loading, load
+from .network import Moments, Network, Positions
+from .packing import Branch, PackedRow, masked_inputs, packed_rows, single_rows
 
 __all__ = ["TransformersSuspect"]
 
-_TOKENS_PER_BATCH = 8192
-_LOGITS_PER_CHUNK = 1 << 24  # 64 MiB of float32
 _CONTEXT = ("max_position_embeddings", "max_seq_len", "context_length")
 _DEFAULT_CONTEXT = 2048
 _SHORTEST_CONTEXT = 32
 _LONGEST_ROW = 8192  # tokens; masks of our own grow with its square
 _TRIAL_CONTEXT = 640  # local attention over fewer tokens is noticed, over more stands in the config
 _TRIAL_TOLERANCE = 3e-3  # nats; a mask that is not obeyed costs far more
-_HELD_LOGITS = 1 << 28  # 1 GiB of float32
+_ROUNDING = {torch.float32: 1.0}  # of the trial's tolerance; sixteen bits round far more coarsely
+_COARSE = 100.0
 _LOCAL_ATTENTION = ("sliding_window", "attention_chunk_size", "window_size")
-
-_Item = TypeVar("_Item")
-
-
-@dataclass(frozen=True, slots=True)
-class _Branch:
-    """One choice of one slot as it lies in a packed row.
-
-    Attributes:
-        slot: Index of the slot within its text.
-        choice: Index of the choice within its slot.
-        context: Number of tokens of the row's text before the choice.
-        tokens: Tokens of the choice.
-        first: Index in the row of the first appended token.
-    """
-
-    slot: int
-    choice: int
-    context: int
-    tokens: tuple[int, ...]
-    first: int
-
-
-@dataclass(frozen=True, slots=True)
-class _PackedRow:
-    """A window of a text followed by branches, each of which sees only its own context and itself."""
-
-    text: int
-    window: tuple[int, ...]
-    branches: tuple[_Branch, ...]
-
-    @property
-    def length(self) -> int:
-        return len(self.window) + sum(len(b.tokens) - 1 for b in self.branches)
-
-    @property
-    def is_single(self) -> bool:
-        """Whether it is a plain sequence that needs no mask of our own."""
-        return len(self.branches) == 1 and self.branches[0].context == len(self.window)
 
 
 class TransformersSuspect:
     """A causal language model and its tokenizer.
 
+    Args:
+        model: A model of transformers.
+        tokenizer: Its fast tokenizer.
+        identity: Name and digest of both.
+        context: Longest sequence that is scored at once, in tokens; default: what the model takes, at
+            most 8,192.
+        stride: Tokens by which the windows of a longer text move on; default: half the context. Each
+            token is scored in the first window that holds it.
+
     Attributes:
         identity: Name, and SHA-256 over the digests of weights, configuration and tokenizer.
-        context: Longest sequence that is scored at once, in tokens: what the model takes, at most 8,192.
+        context: Longest sequence that is scored at once, in tokens.
+        stride: Tokens between windows.
+        on_progress: Called while `token_logprobs`, `token_tables` and `choice_logprobs` work with the
+            tokens read so far, their total, and the seconds it took.
+
+    Raises:
+        InvalidInput: If the model takes too few tokens, sees later ones, or is asked for a context
+            or stride it does not have.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, identity: Input) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        identity: Input,
+        *,
+        context: int | None = None,
+        stride: int | None = None,
+    ) -> None:
         self.identity = identity
-        self._model = model.eval()
+        self.on_progress: Callable[[int, int, float], object] = lambda done, total, seconds: None
         self._tokenizer = tokenizer
-        self._device = next(model.parameters()).device
-        config = model.config.get_text_config()
+        self._network = Network(model, identity.name)
+        config = self._network.config
         named = [getattr(config, name, None) for name in _CONTEXT]
         longest = next((n for n in named if isinstance(n, int)), _DEFAULT_CONTEXT)
         if longest < _SHORTEST_CONTEXT:
@@ -104,60 +86,46 @@ class TransformersSuspect:
             )
         start = tokenizer.bos_token_id
         self._start: int | None = tokenizer.eos_token_id if start is None else start
-        self._vocabulary: int = model.get_input_embeddings().num_embeddings
-        self._refuse_foresight()
-        self._plain_head = self._head_is_plain()
-        held = _LONGEST_ROW if self._plain_head else max(_HELD_LOGITS // self._vocabulary, 512)
-        self.context: int = min(longest, _LONGEST_ROW, held)
+        held = _LONGEST_ROW if self._network.has_plain_head else self._network.most_held
+        most = min(longest, _LONGEST_ROW, held)
+        self.context: int = most if context is None else context
+        if not _SHORTEST_CONTEXT <= self.context <= most:
+            raise InvalidInput(
+                f"{identity.name}: expected a context of {_SHORTEST_CONTEXT} to {most} tokens, got {context}"
+            )
+        self.stride: int = self.context // 2 if stride is None else stride
+        if not 1 <= self.stride < self.context:
+            raise InvalidInput(f"expected a stride of 1 to {self.context - 1} tokens, got {stride}")
         self._obeys: bool | None = None  # masks of our own; known after the first trial
 
     @classmethod
-    def open(cls, name: str, *, device: str = "auto") -> "TransformersSuspect":
+    def open(
+        cls,
+        name: str,
+        how: Loading | None = None,
+        *,
+        context: int | None = None,
+        stride: int | None = None,
+    ) -> "TransformersSuspect":
         """Load a model from a folder or the hub.
 
         Args:
             name: Folder, or `owner/model`.
-            device: See `open_suspect`.
+            how: Device, precision and adapter; default: float32 on the accelerator if there is one.
+            context: See the class.
+            stride: See the class.
 
         Returns:
-            The suspect, in float32.
+            The suspect.
 
         Raises:
             InvalidInput: If weights are missing, pickled, broken, or want to run code.
         """
-        folder = Path(name)
-        if folder.exists():
-            refuse_unsafe(folder)
-        place = device_named(device)
-        options: dict[str, Any] = {"trust_remote_code": False}
+        loaded = load(AutoModelForCausalLM, name, how)
         try:
-            tokenizer = AutoTokenizer.from_pretrained(name, **options)
-            model = AutoModelForCausalLM.from_pretrained(
-                name, use_safetensors=True, dtype=torch.float32, **options
-            ).to(place)
-        except Exception as error:  # transformers raises whatever its backends raise
-            raise InvalidInput(
-                f"{name}: cannot be loaded as a causal language model: {first_line(error)}",
-                "give a folder with config.json, *.safetensors and a tokenizer",
-            ) from error
-        if not tokenizer.is_fast:
-            raise InvalidInput(
-                f"{name}: its tokenizer does not tell which characters a token stands for",
-                "convert it to a tokenizer.json",
+            return cls(
+                loaded.model, loaded.tokenizer, loaded.identity, context=context, stride=stride
             )
-        if not tokenizer("a word", add_special_tokens=False)["input_ids"]:
-            raise InvalidInput(
-                f"{name}: no tokenizer, or an empty one", "copy tokenizer.json beside config.json"
-            )
-        if len(tokenizer) > model.get_input_embeddings().num_embeddings:
-            raise InvalidInput(
-                f"{name}: the tokenizer has {len(tokenizer)} tokens, the model only "
-                f"{model.get_input_embeddings().num_embeddings}",
-                "tokenizer and weights do not belong together",
-            )
-        digest = folder_digest(folder) if folder.exists() else weights_digest(model)
-        try:
-            return cls(model, tokenizer, Input(name=folder.resolve().name, sha256=digest))
         except InvalidInput:
             raise
         except Exception as error:  # whatever a model raises that is no causal language model
@@ -167,29 +135,29 @@ class TransformersSuspect:
             ) from error
 
     def token_logprobs(self, sequences: Sequence[str | Sequence[int]]) -> list[NDArray[np.float64]]:
-        """See `Suspect.token_logprobs`. Texts beyond the context go through half-overlapping windows."""
+        """See `Suspect.token_logprobs`. Texts beyond the context go through overlapping windows."""
         rows = [self._token_ids(sequence) for sequence in sequences]
-        scores = [np.zeros(max(len(row) - 1, 0)) for row in rows]
-        windows = [
-            (index, begin, row[begin : begin + self.context])
-            for index, row in enumerate(rows)
-            for begin in _window_starts(len(row), self.context)
+        return [moments.logprobs for moments in self._moments(rows, spread=False)]
+
+    def token_tables(self, texts: Sequence[str]) -> list[TokenTable]:
+        """See `TokenReader.token_tables`."""
+        rows = [self._token_ids(text) for text in texts]
+        return [
+            TokenTable(
+                tokens=tuple(self._tokenizer.convert_ids_to_tokens(row[1:])),
+                logprobs=moments.logprobs,
+                mean=moments.mean,
+                sd=moments.sd,
+            )
+            for row, moments in zip(rows, self._moments(rows, spread=True), strict=True)
         ]
-        for batch in _batches(windows, lambda w: len(w[2]), self._tokens_per_batch()):
-            hidden = self._hidden_states([w[2] for w in batch])
-            lines = torch.tensor([i for i, w in enumerate(batch) for _ in w[2][1:]])
-            columns = torch.tensor([t for w in batch for t in range(len(w[2]) - 1)])
-            targets = torch.tensor([token for w in batch for token in w[2][1:]])
-            logprobs = self._gather(hidden, lines, columns, targets)
-            for (index, begin, window), part in zip(
-                batch,
-                np.split(logprobs, np.cumsum([len(w[2]) - 1 for w in batch])[:-1]),
-                strict=True,
-            ):
-                # A later window knows less of the past of its first half: keep the earlier scores.
-                fresh = 0 if begin == 0 else self.context // 2 - 1
-                scores[index][begin + fresh : begin + len(window) - 1] = part[fresh:]
-        return scores
+
+    def tokens(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
+        """See `TokenReader.tokens`."""
+        if not texts:
+            return []
+        encoded = self._tokenizer(list(texts), add_special_tokens=False, verbose=False)
+        return [tuple(self._tokenizer.convert_ids_to_tokens(ids)) for ids in encoded["input_ids"]]
 
     def choice_logprobs(
         self, texts: Sequence[str], slots: Sequence[Sequence[ChoiceSlot]]
@@ -203,14 +171,20 @@ class TransformersSuspect:
         """
         scores = [[np.full(len(slot.choices), np.nan) for slot in places] for places in slots]
         aligned = align_slots(self._tokenizer, texts, slots, start_token=self._start)
-        rows = [row for index, text in enumerate(aligned) for row in self._packed(index, *text)]
-        groups: Iterator[list[_PackedRow]]
+        reach = self._reach()
+        rows = [
+            row
+            for i, (ids, places) in enumerate(aligned)
+            for row in packed_rows(i, ids, places, reach=reach)
+        ]
+        groups: Iterator[list[PackedRow]]
         if not rows or self._obeys_masks():
             groups = iter([rows])
         else:  # row by row, as the copies of all of them might fill the memory
-            groups = (list(_singles(row)) for row in rows)
+            groups = (list(single_rows(row)) for row in rows)
+        show = self._shown(sum(row.length for row in rows))
         for group in groups:
-            for (text, branch), score in self._branch_scores(group):
+            for (text, branch), score in self._branch_scores(group, show):
                 scores[text][branch.slot][branch.choice] = score
         return scores
 
@@ -234,44 +208,95 @@ class TransformersSuspect:
                 "an empty prompt gives this model nothing to start from", "leave it out"
             )
         drawn = continuations(
-            self._model,
+            self._network.model,
             rows,
             n_samples=n_samples,
             max_new_tokens=max_new_tokens,
             seed=seed,
-            device=self._device,
+            device=self._network.device,
         )
         return [
             [self._tokenizer.decode(ids, skip_special_tokens=True) for ids in samples]
             for samples in drawn
         ]
 
+    def _moments(self, rows: Sequence[Sequence[int]], *, spread: bool) -> list[Moments]:
+        """What the model says of each token but the first of each row."""
+        found = [np.zeros((3 if spread else 1, max(len(row) - 1, 0))) for row in rows]
+        windows = [
+            (index, begin, row[begin : begin + self.context])
+            for index, row in enumerate(rows)
+            for begin in window_starts(len(row), self.context, self.stride)
+        ]
+
+        def work(batch: list[tuple[int, int, Sequence[int]]]) -> Moments:
+            hidden = self._network.hidden_states([window for _, _, window in batch])
+            wanted = Positions(
+                torch.tensor([i for i, w in enumerate(batch) for _ in w[2][1:]], dtype=torch.long),
+                torch.tensor([t for w in batch for t in range(len(w[2]) - 1)], dtype=torch.long),
+                torch.tensor([token for w in batch for token in w[2][1:]], dtype=torch.long),
+            )
+            return self._network.moments(hidden, wanted, spread=spread)
+
+        show = self._shown(sum(len(window) for _, _, window in windows))
+        for batch, moments in self._network.in_batches(windows, lambda w: len(w[2]), work):
+            parts = np.stack([
+                a for a in (moments.logprobs, moments.mean, moments.sd) if a is not None
+            ])
+            ends = np.cumsum([max(len(window) - 1, 0) for _, _, window in batch])[:-1]
+            for (index, begin, window), part in zip(
+                batch, np.split(parts, ends, axis=1), strict=True
+            ):
+                fresh = fresh_scores(begin, self.context, self.stride)
+                found[index][:, begin + fresh : begin + len(window) - 1] = part[:, fresh:]
+            show(sum(len(window) for _, _, window in batch))
+        return [Moments(*values) for values in found]
+
+    def _shown(self, total: int) -> Callable[[int], None]:
+        """Counts tokens and tells `on_progress`."""
+        begin, done = time.perf_counter(), 0
+
+        def show(tokens: int) -> None:
+            nonlocal done
+            done += tokens
+            self.on_progress(min(done, total), total, time.perf_counter() - begin)
+
+        return show
+
     def _branch_scores(
-        self, rows: Sequence[_PackedRow]
-    ) -> Iterator[tuple[tuple[int, _Branch], float]]:
+        self, rows: Sequence[PackedRow], show: Callable[[int], None] = lambda tokens: None
+    ) -> Iterator[tuple[tuple[int, Branch], float]]:
         """Text, branch and log-probability of every branch, in no particular order."""
-        for batch in _batches(rows, lambda row: row.length, self._tokens_per_batch()):
+
+        def work(batch: list[PackedRow]) -> Moments:
             hidden = self._packed_hidden_states(batch)
             lines: list[int] = []
             columns: list[int] = []
             targets: list[int] = []
-            owners: list[tuple[int, _Branch]] = []
             for line, row in enumerate(batch):
                 for branch in row.branches:
-                    before = [
+                    lines += [line] * len(branch.tokens)
+                    columns += [
                         branch.context - 1,
                         *range(branch.first, branch.first + len(branch.tokens) - 1),
                     ]
-                    lines += [line] * len(branch.tokens)
-                    columns += before
                     targets += branch.tokens
-                    owners.append((row.text, branch))
-            logprobs = self._gather(
-                hidden, torch.tensor(lines), torch.tensor(columns), torch.tensor(targets)
-            )
+            wanted = Positions(torch.tensor(lines), torch.tensor(columns), torch.tensor(targets))
+            return self._network.moments(hidden, wanted)
+
+        for batch, moments in self._network.in_batches(rows, lambda row: row.length, work):
+            owners = [(row.text, branch) for row in batch for branch in row.branches]
             ends = np.cumsum([len(branch.tokens) for _, branch in owners])
-            for owner, part in zip(owners, np.split(logprobs, ends[:-1]), strict=True):
+            for owner, part in zip(owners, np.split(moments.logprobs, ends[:-1]), strict=True):
                 yield owner, float(part.sum())
+            show(sum(row.length for row in batch))
+
+    def _packed_hidden_states(self, rows: Sequence[PackedRow]) -> Tensor:
+        if all(row.is_single for row in rows):
+            return self._network.hidden_states([
+                (*row.window, *row.branches[0].tokens[:-1]) for row in rows
+            ])
+        return self._network.forward(**masked_inputs(rows, self._network.model.dtype))
 
     def _obeys_masks(self) -> bool:
         """Whether packed rows get the scores of plain sequences; tried once, on made-up tokens."""
@@ -281,37 +306,32 @@ class TransformersSuspect:
 
     def _masks_work(self) -> bool:
         n = min(self._reach(), _TRIAL_CONTEXT) - 3
-        tokens = [(7919 * i + 13) % self._vocabulary for i in range(n + 6)]
+        tokens = [(7919 * i + 13) % self._network.vocabulary for i in range(n + 6)]
         branches = tuple(
-            _Branch(i, 0, context, tuple(tokens[-3 - i :][:3]), n + 2 * i)
+            Branch(i, 0, context, tuple(tokens[-3 - i :][:3]), n + 2 * i)
             for i, context in enumerate((2, n // 2, n))
         )
-        packed = _PackedRow(0, tuple(tokens[:n]), branches)
-        expected = [score for row in _singles(packed) for _, score in self._branch_scores([row])]
+        packed = PackedRow(0, tuple(tokens[:n]), branches)
+        expected = [score for row in single_rows(packed) for _, score in self._branch_scores([row])]
         try:
             found = [score for _, score in self._branch_scores([packed])]
         except InvalidInput:  # it cannot take such a mask at all
             return False
-        return bool(np.allclose(found, expected, rtol=1e-4, atol=_TRIAL_TOLERANCE))
-
-    def _tokens_per_batch(self) -> int:
-        """Fewer where the logits of a whole batch are held."""
-        if self._plain_head:
-            return _TOKENS_PER_BATCH
-        return min(_TOKENS_PER_BATCH, _HELD_LOGITS // self._vocabulary)
+        tolerance = _TRIAL_TOLERANCE * _ROUNDING.get(self._network.model.dtype, _COARSE)
+        return bool(np.allclose(found, expected, rtol=tolerance / 30, atol=tolerance))
 
     def _reach(self) -> int:
         """Longest window of a packed row: within it no layer's local attention forgets anything."""
-        config = self._model.config.get_text_config()
-        local = [getattr(config, name, None) for name in _LOCAL_ATTENTION]
+        local = [getattr(self._network.config, name, None) for name in _LOCAL_ATTENTION]
         longer = [n for n in local if isinstance(n, int) and n > _TRIAL_CONTEXT]
         return min(self.context, _LONGEST_ROW // 2, *longer)
 
     def _token_ids(self, sequence: str | Sequence[int]) -> list[int]:
         if not isinstance(sequence, str):
-            if (largest := max(sequence, default=-1)) >= self._vocabulary:
+            vocabulary = self._network.vocabulary
+            if (largest := max(sequence, default=-1)) >= vocabulary:
                 raise InvalidInput(
-                    f"token id {largest} is beyond the {self._vocabulary} tokens of {self.identity.name}",
+                    f"token id {largest} is beyond the {vocabulary} tokens of {self.identity.name}",
                     "the sequences were tokenised for another model: give them as text",
                 )
             return list(sequence)
@@ -319,158 +339,3 @@ class TransformersSuspect:
             "input_ids"
         ]
         return ids if self._start is None else [self._start, *ids]
-
-    def _packed(
-        self, text: int, tokens: Sequence[int], places: Sequence[AlignedSlot]
-    ) -> Iterator[_PackedRow]:
-        """Windows of one text, each with the branches of the places it gives most context to."""
-        usable = [(index, place) for index, place in enumerate(places) if place.context > 0]
-        if not usable:
-            return
-        longest = max(len(choice) for _, place in usable for choice in place.choices)
-        reach = max(self._reach() - longest, 2)
-        for begin in _window_starts(usable[-1][1].context, reach):
-            first = begin + (0 if begin == 0 else reach // 2)
-            mine = [(i, p) for i, p in usable if first < p.context <= begin + reach]
-            if begin == 0:
-                mine = [(i, p) for i, p in usable if p.context <= reach]
-            if not mine:
-                continue
-            window = tuple(tokens[begin : max(place.context for _, place in mine)])
-            branches: list[_Branch] = []
-            position = len(window)
-            for index, place in mine:
-                for choice, choice_tokens in enumerate(place.choices):
-                    if position + len(choice_tokens) > 2 * reach and branches:
-                        yield _PackedRow(text, window, tuple(branches))
-                        branches, position = [], len(window)
-                    branches.append(
-                        _Branch(index, choice, place.context - begin, choice_tokens, position)
-                    )
-                    position += len(choice_tokens) - 1
-            yield _PackedRow(text, window, tuple(branches))
-
-    def _hidden_states(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-        seen = torch.zeros_like(ids)
-        for line, row in enumerate(rows):
-            ids[line, : len(row)] = torch.tensor(row)
-            seen[line, : len(row)] = 1
-        return self._forward(input_ids=ids, attention_mask=seen)
-
-    def _packed_hidden_states(self, rows: Sequence[_PackedRow]) -> Tensor:
-        if all(row.is_single for row in rows):
-            return self._hidden_states([(*r.window, *r.branches[0].tokens[:-1]) for r in rows])
-        width = max(row.length for row in rows)
-        ids = torch.zeros(len(rows), width, dtype=torch.long)
-        positions = torch.zeros_like(ids)
-        sees = torch.eye(width, dtype=torch.bool).repeat(len(rows), 1, 1)
-        for line, row in enumerate(rows):
-            n = len(row.window)
-            ids[line, :n] = torch.tensor(row.window)
-            positions[line, :n] = torch.arange(n)
-            sees[line, :n, :n] = torch.ones(n, n, dtype=torch.bool).tril()
-            for branch in row.branches:
-                m = len(branch.tokens) - 1
-                here = slice(branch.first, branch.first + m)
-                ids[line, here] = torch.tensor(branch.tokens[:-1], dtype=torch.long)
-                positions[line, here] = torch.arange(branch.context, branch.context + m)
-                sees[line, here, : branch.context] = True
-                sees[line, here, here] = torch.ones(m, m, dtype=torch.bool).tril()
-        blocked = torch.finfo(self._model.dtype).min
-        mask = torch.zeros(sees.shape, dtype=self._model.dtype).masked_fill_(~sees, blocked)
-        return self._forward(input_ids=ids, attention_mask=mask[:, None], position_ids=positions)
-
-    @torch.inference_mode()
-    def _forward(self, **inputs: Tensor) -> Tensor:
-        """Last hidden states, or logits where the output layer is not a plain matrix product."""
-        placed = {name: tensor.to(self._device) for name, tensor in inputs.items()}
-        try:
-            if self._plain_head:
-                states: Tensor = self._model.base_model(**placed, use_cache=False).last_hidden_state
-                return states
-            logits: Tensor = self._model(**placed, use_cache=False).logits
-        except Exception as error:  # models raise whatever their backends raise
-            raise InvalidInput(
-                f"{self.identity.name}: cannot score {inputs['input_ids'].shape[1]} tokens at once: "
-                f"{first_line(error)}",
-                "it takes fewer than its configuration says, or memory is short",
-            ) from error
-        return logits
-
-    @torch.inference_mode()
-    def _gather(
-        self, hidden: Tensor, lines: Tensor, columns: Tensor, targets: Tensor
-    ) -> NDArray[np.float64]:
-        """Log p of each target at its position, the output layer applied chunk by chunk."""
-        head = self._model.get_output_embeddings()
-        vocabulary = head.weight.shape[0]
-        parts = [np.empty(0)]
-        step = max(1, _LOGITS_PER_CHUNK // vocabulary)
-        for begin in range(0, len(targets), step):
-            chunk = slice(begin, begin + step)
-            states = hidden[lines[chunk], columns[chunk]]
-            logits = (head(states) if self._plain_head else states).float()
-            wanted = logits.gather(1, targets[chunk].to(self._device)[:, None])[:, 0]
-            parts.append((wanted - logits.logsumexp(1)).cpu().double().numpy())
-        logprobs = np.concatenate(parts)
-        if not np.isfinite(logprobs).all():
-            raise InvalidInput(
-                f"{self.identity.name}: gives log-probabilities that are not finite",
-                "its weights are damaged, or overflow: ask for an intact copy",
-            )
-        return logprobs
-
-    @torch.inference_mode()
-    def _refuse_foresight(self) -> None:
-        """Refuse a model that sees later tokens, as BERT does: its scores are no likelihoods."""
-        ids = torch.arange(8, device=self._device)[None] % self._vocabulary
-        other = ids.clone()
-        other[0, -1] = self._vocabulary - 1
-        one, two = (self._model(input_ids=i, use_cache=False).logits[0, :-1] for i in (ids, other))
-        if not torch.allclose(one, two, rtol=1e-3, atol=1e-3, equal_nan=True):
-            raise InvalidInput(
-                f"{self.identity.name}: a token's score depends on the tokens after it",
-                "only causal language models can be examined",
-            )
-
-    @torch.inference_mode()
-    def _head_is_plain(self) -> bool:
-        """Whether logits are the output layer applied to the last hidden states (no soft-capping)."""
-        head = self._model.get_output_embeddings()
-        if head is None:
-            return False
-        ids = torch.arange(4, device=self._device)[None] % head.weight.shape[0]
-        hidden = self._model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-        logits = self._model(input_ids=ids, use_cache=False).logits
-        direct = head(hidden)
-        return direct.shape == logits.shape and bool(torch.allclose(direct, logits, atol=1e-4))
-
-
-def _singles(row: _PackedRow) -> Iterator[_PackedRow]:
-    """A row for each branch, a plain sequence that ends with it."""
-    for branch in row.branches:
-        alone = replace(branch, first=branch.context)
-        yield _PackedRow(row.text, row.window[: branch.context], (alone,))
-
-
-def _window_starts(length: int, context: int) -> range:
-    """Starts of windows of `context` tokens, half overlapping, that cover `length` tokens."""
-    if length <= context:
-        return range(1)
-    half = context // 2
-    return range(0, -(-(length - context) // half) * half + 1, half)
-
-
-def _batches(
-    items: Sequence[_Item], length: Callable[[_Item], int], most: int
-) -> Iterator[list[_Item]]:
-    """Batches of items of like length, each padded to at most so many tokens (or a single item)."""
-    batch: list[_Item] = []
-    for item in sorted(items, key=length, reverse=True):
-        if batch and (len(batch) + 1) * length(batch[0]) > most:
-            yield batch
-            batch = []
-        batch.append(item)
-    if batch:
-        yield batch

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from bookplate.errors import InvalidInput
-from bookplate.provenance.suspect import ChoiceSlot, local, open_suspect
+from bookplate.provenance.suspect import ChoiceSlot, network, open_suspect
 from bookplate.provenance.suspect.alignment import align_slots
 from bookplate.provenance.suspect.local import TransformersSuspect
+from bookplate.provenance.suspect.packing import packed_rows
 from bookplate.stats import Input
 from scipy.stats import binom
 from transformers import (
@@ -62,7 +63,7 @@ def suspect(request, tokenizer):
 def plain_logprobs(suspect, ids):
     """Slow twin: one sequence, one forward pass, the full log-softmax."""
     with torch.inference_mode():
-        logits = suspect._model(torch.tensor([ids])).logits[0].double().log_softmax(-1)
+        logits = suspect._network.model(torch.tensor([ids])).logits[0].double().log_softmax(-1)
     return np.array([logits[i, ids[i + 1]].item() for i in range(len(ids) - 1)])
 
 
@@ -98,8 +99,8 @@ def test_token_logprobs_equal_a_plain_pass(suspect, english):
 def test_batches_do_not_change_scores(suspect, english, budget, monkeypatch):
     texts = short(english, 9)
     expected = suspect.token_logprobs(texts)
-    monkeypatch.setattr(local, "_TOKENS_PER_BATCH", budget)
-    monkeypatch.setattr(local, "_LOGITS_PER_CHUNK", 5_000)
+    monkeypatch.setattr(suspect._network, "_budget", budget)
+    monkeypatch.setattr(network, "_LOGITS_PER_CHUNK", 5_000)
     for a, b in zip(expected, suspect.token_logprobs(texts), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
@@ -151,7 +152,7 @@ def test_choices_do_not_depend_on_batches_or_neighbours(suspect, budget, monkeyp
     texts = [TEXT, "no place here", *short(english, 3)]
     slots = [places(TEXT, "slogan"), [], *[[ChoiceSlot(10, 14, CHOICES)] for _ in range(3)]]
     expected = [suspect.choice_logprobs([t], [s])[0] for t, s in zip(texts, slots, strict=True)]
-    monkeypatch.setattr(local, "_TOKENS_PER_BATCH", budget)
+    monkeypatch.setattr(suspect._network, "_budget", budget)
     together = suspect.choice_logprobs(texts, slots)
     for a, b in zip(expected, together, strict=True):
         assert len(a) == len(b)
@@ -246,7 +247,7 @@ def test_many_choices_are_split_over_rows(suspect):
     ((tokens, aligned),) = align_slots(
         suspect._tokenizer, [TEXT], [slots], start_token=suspect._start
     )
-    rows = list(suspect._packed(0, tokens, aligned))
+    rows = list(packed_rows(0, tokens, aligned, reach=suspect._reach()))
     assert len(rows) > 2
     assert max(row.length for row in rows) <= 2 * suspect.context
     (scores,) = suspect.choice_logprobs([TEXT], [slots])
@@ -266,7 +267,7 @@ def test_a_model_that_sees_later_tokens_is_refused(tokenizer):
 
 def test_scores_that_are_no_numbers_are_refused(suspect):
     with torch.no_grad():
-        suspect._model.get_output_embeddings().weight[3] = float("nan")
+        suspect._network.model.get_output_embeddings().weight[3] = float("nan")
     with pytest.raises(InvalidInput, match="not finite"):
         suspect.token_logprobs([(5, 9, 300)])
     with pytest.raises(InvalidInput, match="not finite"):
@@ -406,7 +407,7 @@ def test_continuations_follow_the_models_distribution(tiny_model):
     for prompt, samples in zip(prompts, drawn, strict=True):
         ids = suspect._token_ids(prompt)
         with torch.inference_mode():
-            p = suspect._model(torch.tensor([ids])).logits[0, -1].softmax(-1).numpy()
+            p = suspect._network.model(torch.tensor([ids])).logits[0, -1].softmax(-1).numpy()
         seen = Counter(samples)
         for token in np.argsort(p)[-5:]:
             word = suspect._tokenizer.decode([token])
