@@ -1,5 +1,6 @@
 """From findings to a folder with report.json and report.html."""
 
+import hashlib
 import importlib.metadata
 import math
 import os
@@ -7,20 +8,24 @@ import platform
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from .. import __version__
 from ..errors import InvalidInput
 from ..files import new_folder
 from ..provenance.suspect import Suspect, open_suspect
 from ..stats import AdjustMethod, Effect, Finding, adjust, format_p
-from ..stats.report import AuditReport, render_html
+from ..stats.report import AuditReport, Exhibit, render_html
 from .output import effect_line, print_finding, print_json, print_rows, print_table, quiet_libraries
 
 __all__ = [
+    "Attachment",
     "conclude",
+    "evidence_found",
     "now",
     "reach",
     "refuse_unfit",
@@ -99,6 +104,32 @@ def reach(suspect: str, references: Sequence[str], device: str) -> tuple[Suspect
     return opened[0], opened[1:]
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file to be written beside a report.
+
+    Attributes:
+        name: File name.
+        content: Its bytes.
+        description: What it holds.
+    """
+
+    name: str
+    content: bytes
+    description: str
+
+    def exhibit(self) -> Exhibit:
+        """What the report says of it."""
+        digest = hashlib.sha256(self.content).hexdigest()
+        return Exhibit(name=self.name, sha256=digest, description=self.description)
+
+
+def evidence_found(findings: Sequence[Finding], alpha: float) -> list[bool]:
+    """Of each of several findings on one suspect whether its corrected p-value (Holm) reaches alpha."""
+    corrected = adjust(findings, method=AdjustMethod.HOLM)
+    return [log10_p <= math.log10(alpha) for log10_p in corrected]
+
+
 def conclude(
     suspect: str,
     findings: Sequence[Finding],
@@ -108,6 +139,11 @@ def conclude(
     as_json: bool,
     labels: Sequence[str] = (),
     also: Sequence[Effect] = (),
+    kind: str = "model",
+    attachments: Sequence[Attachment] = (),
+    limits: Sequence[str] = (),
+    json_also: Mapping[str, Any] = MappingProxyType({}),
+    rows_also: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write the report of the findings on one suspect, if asked for, and print them.
 
@@ -120,18 +156,26 @@ def conclude(
         labels: Short name of each finding; if given, they are printed as a table with their p-values
             corrected for their number (Holm).
         also: What else was measured of a single finding.
+        kind: What the suspect is, "model" or "dataset".
+        attachments: Files to write beside the report.
+        limits: What the report is to say that the findings do not speak of.
+        json_also: What else to print where JSON is printed.
+        rows_also: What else to print for people, after the findings.
     """
     if report is not None:
+        audit = _audit_of(suspect, findings, alpha, kind, attachments, limits)
         with new_folder(report) as staged:
-            write_files(_audit_of(suspect, findings, alpha), staged)
+            for attachment in attachments:
+                (staged / attachment.name).write_bytes(attachment.content)
+            write_files(audit, staged)
     if not labels:
         (finding,) = findings
         if as_json:
             measured = {"also": [asdict(effect) for effect in also]} if also else {}
-            print_json({**finding.to_dict(), **measured})
+            print_json({**finding.to_dict(), **measured, **json_also})
         else:
             print_finding(finding)
-            print_rows([("also", effect_line(effect)) for effect in also])
+            print_rows([*(("also", effect_line(effect)) for effect in also), *rows_also])
         return
     corrected = adjust(findings, method=AdjustMethod.HOLM)
     if as_json:
@@ -139,7 +183,8 @@ def conclude(
             "findings": [
                 {"label": label, "log10_p_corrected": log10_p, "finding": finding.to_dict()}
                 for label, log10_p, finding in zip(labels, corrected, findings, strict=True)
-            ]
+            ],
+            **json_also,
         })
         return
     first = findings[0]
@@ -156,6 +201,7 @@ def conclude(
             for label, finding, log10_p in zip(labels, findings, corrected, strict=True)
         ],
     )
+    print_rows(rows_also)
 
 
 def _verdict(log10_p: float, alpha: float) -> str:
@@ -168,19 +214,28 @@ def write_files(report: AuditReport, folder: Path) -> None:
     (folder / "report.html").write_text(render_html(report), encoding="utf-8")
 
 
-def _audit_of(suspect: str, findings: Sequence[Finding], alpha: float) -> AuditReport:
+def _audit_of(
+    suspect: str,
+    findings: Sequence[Finding],
+    alpha: float,
+    kind: str,
+    attachments: Sequence[Attachment],
+    limits: Sequence[str],
+) -> AuditReport:
     """A report on the tests of one suspect."""
     number = "one test" if len(findings) == 1 else f"{len(findings)} tests"
     return AuditReport.from_findings(
         [(suspect, finding, None) for finding in findings],
-        title=f"Audit of {suspect}",
+        title=f"Audit of {suspect}" if kind == "model" else f"Audit of the {kind} {suspect}",
         subject=f"{suspect}, examined with {number}.",
         alpha=alpha,
         command=repeat_command(),
         versions=versions(),
         created=now(),
+        exhibits=[attachment.exhibit() for attachment in attachments],
         limits=(
+            *limits,
             "Power was not measured: a result above the threshold is inconclusive, not an acquittal.",
-            "No control models were examined in this run.",
+            f"No control {kind}s were examined in this run.",
         ),
     )

@@ -12,8 +12,6 @@ is read off there. So order, truncation, merging, splitting and edits elsewhere 
 Notation: R records, S slots, W words of all originals in a row, L words per shingle.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInput
+from .folded_words import folded_words, parts_of
 
 __all__ = ["Aligner", "Alignment", "BlindRecord"]
 
@@ -29,11 +28,8 @@ _SUPPORT = 4  # matching shingles a text must share with a record: 8 words in a 
 _BLOCK = 256  # words; support is counted in blocks, so that a long text gathers none by chance
 _MOST_PLACES = 64  # a shingle in more places than this does not tell where a passage is from
 _BATCH = 2_000_000  # characters that are compared at a time; bounds the memory
+_MOST_MATCHES = 500_000  # that are weighed at a time, as one shingle may match in 64 places
 
-_WORD = re.compile(r"[^\W_]+")
-_INVISIBLE = re.compile(
-    r"[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]"
-)
 _UNKNOWN = 0  # a word that no original holds, or the border between two texts
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplication loses no bit
 
@@ -113,6 +109,9 @@ class Aligner:
     def align(self, texts: Iterable[str]) -> Alignment:
         """Look texts up.
 
+        What is found does not depend on the order of the texts. Memory does not grow with their number; it
+        grows with the longest of them.
+
         Args:
             texts: Texts of any kind; read once, in batches.
         """
@@ -123,15 +122,22 @@ class Aligner:
         for batch in _batches(texts):
             n_texts += len(batch)
             ids, text_of, block_of = self._tokens(batch)
-            p, o, support = self._matches(ids, block_of)
-            found_w[o] = True
-            pairs = np.unique(text_of[p] * len(self._digests) + self._record_of_w[o])
-            n_texts_of += np.bincount(pairs % len(self._digests), minlength=n_texts_of.size)
-            n_found += np.unique(pairs // len(self._digests)).size
-            at, slots = self._slots_shown(p, o, support)
-            columns = self._columns(slots, ids[at])
-            n_other += int((columns < 0).sum())
-            counts += np.bincount(columns[columns >= 0], minlength=counts.size)
+            pairs = []  # (text, record), each as one number
+            claims = _Claims(int(self._first_slot[-1]))
+            for matches, end in self._matches(ids, block_of):
+                found_w[matches.o] = True
+                owners = self._record_of_w[matches.o]
+                pairs.append(_distinct(text_of[matches.p] * len(self._digests) + owners))
+                at, slots = claims.settle(matches, self._slot_of_w, end)
+                columns = self._columns(slots, ids[at])
+                n_other += int((columns < 0).sum())
+                counts += np.bincount(columns[columns >= 0], minlength=counts.size)
+            if pairs:
+                texts_found, owners = np.divmod(
+                    _distinct(np.concatenate(pairs)), len(self._digests)
+                )
+                n_texts_of += np.bincount(owners, minlength=n_texts_of.size)
+                n_found += _distinct(texts_found).size
         return Alignment(
             records=self._digests,
             first_slot=self._first_slot,
@@ -152,11 +158,11 @@ class Aligner:
         for owner, record in enumerate(records):
             before = len(ids)
             for piece, choices in zip(record.pieces, record.choices, strict=False):
-                between = [self._learn(word) for word in _words(piece)]
+                between = [self._learn(word) for word in folded_words(piece)]
                 ids += [*between, self._learn(_word(choices[0]))]
                 slots += [-1] * len(between) + [slot]
                 slot += 1
-            rest = [*(self._learn(word) for word in _words(record.pieces[-1])), _UNKNOWN]
+            rest = [*(self._learn(word) for word in folded_words(record.pieces[-1])), _UNKNOWN]
             ids += rest
             slots += [-1] * len(rest)
             owners += [owner] * (len(ids) - before)
@@ -227,59 +233,48 @@ class Aligner:
     def _tokens(self, batch: Sequence[str]) -> tuple[Integers, Integers, Integers]:
         """Word ids of the texts in a row with a border behind each; text and block of each word."""
         known = self._raw_ids.get
-        rows = [[known(word, _UNKNOWN) for word in _words(text)] + [_UNKNOWN] for text in batch]
-        lengths = np.array([len(row) for row in rows], dtype=np.int64)
-        ids = np.array([word for row in rows for word in row], dtype=np.int64)
+        ids: list[int] = []
+        lengths = np.zeros(len(batch), dtype=np.int64)
+        for index, text in enumerate(batch):
+            before = len(ids)
+            for part in parts_of(text):
+                ids += [known(word, _UNKNOWN) for word in folded_words(part)]
+            ids.append(_UNKNOWN)
+            lengths[index] = len(ids) - before
         text_of = np.repeat(np.arange(lengths.size), lengths)
         within = _ranges(np.zeros_like(lengths), lengths)
-        return ids, text_of, np.cumsum(within % _BLOCK == 0) - 1
+        return np.array(ids, dtype=np.int64), text_of, np.cumsum(within % _BLOCK == 0) - 1
 
-    def _matches(self, ids: Integers, block_of: Integers) -> tuple[Integers, Integers, Integers]:
-        """Matching shingles with enough support.
+    def _matches(self, ids: Integers, block_of: Integers) -> Iterator[tuple["_Matches", int]]:
+        """Matching shingles with enough support, some blocks at a time.
 
-        Returns:
-            Position p in the texts and o in the originals of each match, and the number of shingles
-            that its block shares with its record.
+        Yields:
+            Matches, and the position where the next ones begin.
         """
-        hashes, at = self._shingles(ids)
-        none = np.zeros(0, dtype=np.int64)
         if not self._keys.size:
-            return none, none, none
+            return
+        hashes, at = self._shingles(ids)
         key = np.minimum(np.searchsorted(self._keys, hashes), self._keys.size - 1)
         hit = self._keys[key] == hashes
         key, at = key[hit], at[hit]
-        p = np.repeat(at, self._counts[key])
-        o = self._places[_ranges(self._first[key], self._counts[key])]
-        n_records, owner = len(self._digests), self._record_of_w[o]
-        distinct = np.unique(p * n_records + owner)  # a phrase that a record repeats counts once
-        pairs, counts = np.unique(
-            block_of[distinct // n_records] * n_records + distinct % n_records, return_counts=True
-        )
-        support = counts[np.searchsorted(pairs, block_of[p] * n_records + owner)]
-        kept = support >= self._needed[owner]
-        return p[kept], o[kept], support[kept]
-
-    def _slots_shown(
-        self, p: Integers, o: Integers, support: Integers
-    ) -> tuple[Integers, Integers]:
-        """Positions in the texts that show a slot, each once, and the slot.
-
-        Near-duplicate originals claim the same position: the one whose record has most support
-        in the block gets it, then the one with most matching shingles there, then the first.
-        """
-        at = (p[:, None] + np.arange(_SHINGLE)).ravel()
-        slots = self._slot_of_w[o[:, None] + np.arange(_SHINGLE)].ravel()
-        shown = slots >= 0
-        at, slots, support = at[shown], slots[shown], np.repeat(support, _SHINGLE)[shown]
-        n_slots = int(self._first_slot[-1])
-        claims, first, votes = np.unique(
-            at * n_slots + slots, return_index=True, return_counts=True
-        )
-        at, slots, support = at[first], slots[first], support[first]
-        order = np.lexsort((slots, -votes, -support, at))
-        at, slots = at[order], slots[order]
-        best = np.concatenate([[True], at[1:] != at[:-1]]) if claims.size else np.zeros(0, bool)
-        return at[best], slots[best]
+        blocks = block_of[at]
+        n_records = len(self._digests)
+        for start, stop in _runs(blocks, self._counts[key]):
+            k = key[start:stop]
+            p = np.repeat(at[start:stop], self._counts[k])
+            o = self._places[_ranges(self._first[k], self._counts[k])]
+            owner = self._record_of_w[o]
+            distinct = _distinct(
+                p * n_records + owner
+            )  # a phrase that a record repeats counts once
+            pairs, counts = np.unique(
+                block_of[distinct // n_records] * n_records + distinct % n_records,
+                return_counts=True,
+            )
+            support = counts[np.searchsorted(pairs, block_of[p] * n_records + owner)]
+            kept = support >= self._needed[owner]
+            end = int(at[stop]) if stop < at.size else ids.size
+            yield _Matches(p[kept], o[kept], support[kept]), end
 
     def _columns(self, slots: Integers, ids: Integers) -> Integers:
         """Column of `counts` for each slot and the word shown there; -1 for a word that is no choice."""
@@ -294,17 +289,89 @@ class Aligner:
         return n_found / np.maximum(self._n_shingles, 1)
 
 
-def _words(text: str) -> list[str]:
-    """Words of a text without capitals, punctuation and Unicode variants."""
-    if text.isascii():
-        return _WORD.findall(text.lower())
-    folded = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).casefold()
-    return _WORD.findall(folded)
+@dataclass(frozen=True, slots=True)
+class _Matches:
+    """Shingles of the texts that are shingles of originals.
+
+    Attributes:
+        p: Position of the first word in the texts, ascending.
+        o: Position of the first word in the originals.
+        support: Number of shingles that its block shares with its record.
+    """
+
+    p: Integers
+    o: Integers
+    support: Integers
+
+
+class _Claims:
+    """Which slot each position of the texts shows.
+
+    Near-duplicate originals claim the same position: the one whose record has most support in the
+    block of the first shingle gets it, then the one with most matching shingles there, then the first.
+
+    Args:
+        n_slots: S.
+    """
+
+    def __init__(self, n_slots: int) -> None:
+        self._n_slots = n_slots
+        none = np.zeros(0, dtype=np.int64)
+        self._waiting = (none, none, none)  # positions that later matches may claim as well
+
+    def settle(self, matches: _Matches, slot_of_w: Integers, end: int) -> tuple[Integers, Integers]:
+        """Add matches; later ones begin at `end` or behind it.
+
+        Returns:
+            Positions before `end` that show a slot, each once in all, and the slot.
+        """
+        at = (matches.p[:, None] + np.arange(_SHINGLE)).ravel()
+        slots = slot_of_w[matches.o[:, None] + np.arange(_SHINGLE)].ravel()
+        shown = slots >= 0
+        entries = at[shown], slots[shown], np.repeat(matches.support, _SHINGLE)[shown]
+        # Those that waited come first, as their shingles do in the text.
+        at, slots, support = map(np.concatenate, zip(self._waiting, entries, strict=True))
+        later = at >= end
+        self._waiting = at[later], slots[later], support[later]
+        at, slots, support = at[~later], slots[~later], support[~later]
+        claims, first, votes = np.unique(
+            at * self._n_slots + slots, return_index=True, return_counts=True
+        )
+        at, slots, support = at[first], slots[first], support[first]
+        order = np.lexsort((slots, -votes, -support, at))
+        at, slots = at[order], slots[order]
+        best = np.concatenate([[True], at[1:] != at[:-1]]) if claims.size else np.zeros(0, bool)
+        return at[best], slots[best]
+
+
+def _runs(blocks: Integers, n_matches: Integers) -> Iterator[tuple[int, int]]:
+    """Start and end of runs of whole blocks with about `_MOST_MATCHES` matches, at least one block each.
+
+    Args:
+        blocks: Block of each shingle, ascending.
+        n_matches: Number of matches of each.
+    """
+    ends = np.flatnonzero(np.diff(blocks, append=-1)) + 1
+    totals = np.cumsum(n_matches)[ends - 1]
+    done = first = start = 0
+    while first < ends.size:
+        enough = int(np.searchsorted(totals, done + _MOST_MATCHES, side="right"))
+        last = max(enough - 1, first)
+        yield start, int(ends[last])
+        start, done, first = int(ends[last]), int(totals[last]), last + 1
+
+
+def _distinct(numbers: Integers) -> Integers:
+    """Each number once, ascending; many times faster than the hash table of `np.unique`."""
+    ordered = np.sort(numbers)
+    return (
+        ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if ordered.size else ordered
+    )
 
 
 def _word(choice: str) -> str:
-    """A choice as `_words` would find it; one of several words is never found."""
-    return " ".join(_words(choice))
+    """A choice as `folded_words` would find it; one of several words is never found."""
+    return " ".join(folded_words(choice))
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:

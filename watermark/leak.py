@@ -28,11 +28,12 @@ from numpy.typing import NDArray
 from ..errors import InsufficientEvidence, InvalidInput, VerificationError
 from ..stats import Effect, Finding, choice_test
 from .alignment import Aligner, Alignment, BlindRecord
+from .coverage import RecordCoverage, coverage_of
 from .evidence import KEY_ASSUMPTION, Evidence
 from .manifest import MarkedRecord
 from .marking import Mode, Unit
 
-__all__ = ["LeakResult", "RecordCoverage", "aligner_of", "leak", "leak_test"]
+__all__ = ["LeakResult", "aligner_of", "leak", "leak_test"]
 
 _SLOT_NOISE = 2.0  # as in `detect`: m slots of a unit count as much as 3 m / (m + 2) single ones
 _EDITED = 0.01  # portion of shown words changed on the way, in the model behind the scores
@@ -45,33 +46,9 @@ _ASSUMPTIONS = (
     KEY_ASSUMPTION,
     "Passages and the words in them were found without looking at which choices were released.",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordCoverage:
-    """How much of one record was found in the texts.
-
-    Attributes:
-        record: SHA-256 of the original text.
-        ids: The dataset's own ids of it.
-        words_found: Share of the record's five-word runs that were found, in [0, 1]; runs that occur
-            in more than 64 places of the dataset are not counted.
-        n_texts: Texts in which a part of it was found.
-        n_slots: Its slots.
-        n_shown: Slots that were found with one of their choices.
-        released: Of these, how many show the released choice; a slot found with several words counts
-            in part.
-        expected: What `released` would be on average if the key were independent of the texts.
-    """
-
-    record: str
-    ids: tuple[str, ...]
-    words_found: float
-    n_texts: int
-    n_slots: int
-    n_shown: int
-    released: float
-    expected: float
+_OF_A_RECIPIENT = (
+    "The names of all who got a copy were fixed before any was made: one that fits could be found."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +185,7 @@ def leak_test(
     finding = choice_test(
         values, units.chosen, seed=seed, n_resamples=draws if n_resamples is None else n_resamples
     ).about(unit=unit.plural)
-    coverage = tuple(_coverage(records, found))
+    coverage = coverage_of(evidence, found)
     shown = sum(c.n_shown for c in coverage)
     released, expected = (
         float(sum(getattr(c, field) for c in coverage)) for field in ("released", "expected")
@@ -222,7 +199,7 @@ def leak_test(
             null="Given all that the texts show, each unit's released choice is a uniform draw from its "
             "choices, independent of the other units'.",
             effect=_agreement(units, expected / shown),
-            assumptions=_ASSUMPTIONS,
+            assumptions=(*_ASSUMPTIONS, _OF_A_RECIPIENT) if recipient else _ASSUMPTIONS,
             warnings=(*_warnings(finding, units, values, portion), *evidence.warnings),
             inputs=evidence.inputs,
         ),
@@ -293,13 +270,13 @@ def _scores(units: _Units) -> tuple[list[NDArray[np.float64]], float]:
     starts = np.cumsum(sizes) - sizes
     f = np.concatenate(units.shares)
     weight = units.n_slots * (1 + _SLOT_NOISE) / (units.n_slots + _SLOT_NOISE)
-    fits = []
+    most, portion, best = -np.inf, 0.0, f
     for q in _PORTIONS:
         values = _log_likelihoods(f, sizes, q) * np.repeat(weight, sizes)
-        fit = float((np.logaddexp.reduceat(values, starts) - np.log(sizes)).sum())
-        fits.append((round(fit, 9), -q, values))  # rounding must not prefer a larger q
-    _, minus_q, best = max(fits, key=lambda candidate: candidate[:2])
-    return np.split(best, starts[1:]), -minus_q
+        fit = round(float((np.logaddexp.reduceat(values, starts) - np.log(sizes)).sum()), 9)
+        if fit > most:  # rounded, so that rounding does not prefer a larger q
+            most, portion, best = fit, q, values
+    return np.split(best, starts[1:]), portion
 
 
 def _log_likelihoods(
@@ -353,25 +330,3 @@ def _warnings(
         f"below {10**least:.2g}, whatever the texts hold."
     ]
     return [*(few if least > np.log10(_LEAST_P) else []), *finding.warnings]
-
-
-def _coverage(records: Sequence[MarkedRecord], found: Alignment) -> list[RecordCoverage]:
-    rows = []
-    for r, record in enumerate(records):
-        if not found.n_texts_of[r]:
-            continue
-        counts_of = found.counts[found.first_slot[r] : found.first_slot[r + 1]]
-        shown = [(s, c / c.sum()) for s, c in zip(record.slots, counts_of, strict=True) if c.any()]
-        rows.append(
-            RecordCoverage(
-                record=record.record,
-                ids=record.ids,
-                words_found=float(found.words_found[r]),
-                n_texts=int(found.n_texts_of[r]),
-                n_slots=len(record.slots),
-                n_shown=len(shown),
-                released=float(sum(shares[slot.choice] for slot, shares in shown)),
-                expected=float(sum(1 / shares.size for _, shares in shown)),
-            )
-        )
-    return sorted(rows, key=lambda row: (-row.words_found, row.record))

@@ -40,7 +40,10 @@ def copies_of(
             "give the owner's key",
         )
     evidence.manifest.check_key(key)
-    keys = [(name, key.for_recipient(name)) for name in recipients]
+    # The key of the dataset itself has taken that step already.
+    is_of_dataset = key.commitment == evidence.manifest.key_commitment
+    dataset = "" if is_of_dataset else evidence.manifest.dataset
+    keys = [(name, key.for_copy(dataset, name)) for name in recipients]
     return (
         (name, replace(evidence, manifest=evidence.manifest.redrawn(own, recipient=name)))
         for name, own in keys

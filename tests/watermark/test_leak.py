@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput, VerificationError
-from bookplate.watermark.alignment import Aligner, BlindRecord
+from bookplate.watermark.candidates import LexiconSource
 from bookplate.watermark.embed import mark_texts
 from bookplate.watermark.evidence import Evidence
 from bookplate.watermark.keys import MarkingKey
@@ -21,10 +21,11 @@ from bookplate.watermark.marking import Marking, Mode, Unit
 from bookplate.watermark.tables import apply_edits
 from scipy.stats import binom
 
-BY_TYPE = Marking(tier=Tier.BROAD)
-BY_SHARD = Marking(unit=Unit.SHARD, tier=Tier.BROAD, shards=3)
-BY_SLOT = Marking(unit=Unit.SLOT, tier=Tier.BROAD)
-BY_RECORD = Marking(unit=Unit.RECORD, tier=Tier.BROAD, ghosts=1)
+BROAD = LexiconSource(Lexicon.shipped(Tier.BROAD))
+BY_TYPE = Marking()
+BY_SHARD = Marking(unit=Unit.SHARD, shards=3)
+BY_SLOT = Marking(unit=Unit.SLOT)
+BY_RECORD = Marking(unit=Unit.RECORD, ghosts=1)
 MARKINGS = pytest.mark.parametrize(
     "marking", [BY_TYPE, BY_SHARD, BY_SLOT, BY_RECORD], ids=["type", "shard", "slot", "record"]
 )
@@ -35,7 +36,7 @@ def key_of(number):
 
 
 def evidence_of(texts, key, marking=BY_TYPE):
-    manifest = mark_texts(texts, key, marking)
+    manifest = mark_texts(texts, key, marking, candidates=BROAD)
     return Evidence(manifest=manifest, originals={digest_of(text): text for text in texts})
 
 
@@ -92,7 +93,8 @@ def test_a_copy_is_found(texts, marking):
     result = leak(evidence, released(evidence, texts), seed=1, name="theirs.jsonl")
     assert result.finding.log10_p < -20
     assert result.finding.effect.value > 0.98
-    assert result.n_shown == sum(len(r.slots) for r in evidence.marked())
+    # A few stand in phrases that too many texts share, or in texts of a few words.
+    assert result.n_shown >= 0.98 * sum(len(r.slots) for r in evidence.marked())
     assert (result.finding.valid, result.finding.name) == ("finite-sample", "leak test")
     assert (
         result.finding.question == "Were the texts of theirs.jsonl copied from the marked release?"
@@ -227,6 +229,21 @@ def test_what_was_taken_is_listed(evidence, aligner, texts):
     assert result.released == pytest.approx(sum(row.released for row in result.records))
 
 
+def test_what_is_listed_gives_no_original_away(evidence, aligner, texts):
+    """A digest of an original, or the order of the digests, tells the choices to who has the release."""
+    found = aligner.align(released(evidence, texts))
+    result = leak_test(evidence, found, seed=1)
+    names = [row.name for row in result.records]
+    assert len(set(names)) == len(names)
+    assert not any(row.record.startswith(row.name) for row in result.records)
+    digests = [row.record for row in result.records if row.words_found == 1]
+    rank = np.argsort(np.argsort(digests))
+    assert abs(np.corrcoef(rank, np.arange(rank.size))[0, 1]) < 0.5  # 8 standard errors
+    salts = tuple("0" * 32 for _ in evidence.manifest.salts)
+    other = replace(evidence, manifest=replace(evidence.manifest, salts=salts))
+    assert {row.name for row in leak_test(other, found, seed=1).records}.isdisjoint(names)
+
+
 def test_near_duplicates_do_not_take_each_others_slots(english):
     """Each original has a twin with another last sentence and, by slot, other choices."""
     base = english[:80]
@@ -238,7 +255,8 @@ def test_near_duplicates_do_not_take_each_others_slots(english):
     result = leak(evidence, released(evidence, twins), seed=1)
     shown = {row.record: row for row in result.records}
     rows = [shown[digest_of(t)] for t in twins if digest_of(t) in shown]
-    assert sum(row.released for row in rows) > 0.9 * sum(row.n_slots for row in rows)
+    # In a long text's first blocks of words original and twin are alike.
+    assert sum(row.released for row in rows) > 0.8 * sum(row.n_slots for row in rows)
     assert result.finding.log10_p < -20
 
 
@@ -255,33 +273,85 @@ def test_the_unmarked_original_has_p_1(texts, evidence, aligner):
         assert "unmarked originals" in result.finding.warnings[0]
 
 
+def boilerplate(evidence, rng):
+    """What everybody has: one text of the release, in words of their own, in every text."""
+    notice = max(evidence.marked(), key=lambda record: len(record.slots))
+    own_words = resubstituted([evidence.originals[notice.record]], rng)[0]
+    return [f"{own_words}\n\nText number {i}." for i in range(50)]
+
+
+def near_duplicates(texts, rng):
+    """A public corpus that holds versions of the owner's originals, and some of these twice."""
+    versions = words_edited(texts, rng) + resubstituted(texts, rng)
+    return [*versions, *versions[::2]]
+
+
 @pytest.mark.parametrize("marking", [BY_TYPE, BY_RECORD], ids=["type", "record"])
 def test_p_is_uniform_for_what_is_independent_of_the_key(texts, marking):
-    """The originals, another key's copy, both mixed, and a copy edited by the table, under 400 keys.
+    """Datasets that know the originals, and other copies of them, under 250 keys.
 
     Fails by chance once in a million per bound.
     """
     few = texts[:40]
     base = evidence_of(few, key_of(10**6), marking)
-    theirs = released(base, few)
+    alice, bob = (released(redrawn(base, 10**6 + i), few) for i in range(2))
     aligner, rng = aligner_of(base), random.Random(6)
-    innocents = [few, theirs, [*few, *theirs[:20]], resubstituted(few, rng)]
-    for innocent in innocents:
-        found = aligner.align(innocent)
-        p = np.array([p_value(redrawn(base, number), found, number) for number in range(400)])
+    innocents = {
+        "originals": few,
+        "another's copy": alice,
+        "originals and another's copy": [*few, *alice[:20]],
+        "two others' copies": [rng.choice(pair) for pair in zip(alice, bob, strict=True)],
+        "edited by the table": resubstituted(few, rng),
+        "near-duplicates": near_duplicates(few, rng),
+        "boilerplate": boilerplate(base, rng),
+    }
+    found = {name: aligner.align(dataset) for name, dataset in innocents.items()}
+    p = {name: [] for name in innocents}
+    for number in range(250):
+        evidence = redrawn(base, number)
+        for name, alignment in found.items():
+            p[name].append(p_value(evidence, alignment, number))
+    for name, values in p.items():
         for level in (0.01, 0.05, 0.2, 0.5):
-            assert (p <= level).sum() <= binom.ppf(1 - 1e-6, p.size, level)
+            n_below = sum(value <= level for value in values)
+            assert n_below <= binom.ppf(1 - 1e-6, len(values), level), name
 
 
 def p_value(evidence, found, seed):
-    return leak_test(evidence, found, seed=seed, n_resamples=999).finding.p_value
+    return leak_test(evidence, found, seed=seed, n_resamples=199).finding.p_value
+
+
+def test_a_copy_of_one_dataset_is_no_copy_of_another(texts):
+    """One owner, one key, two datasets that share most of their texts; each has a name.
+
+    With a name, the choices in the one say nothing of those in the other. Without, they are the same,
+    which is what the assumption about the key rules out.
+    """
+    first, second = texts[:200], [*(f"{text} It has changed." for text in texts[50:200])]
+    key = key_of(21)
+
+    def p(first_name, second_name):
+        copy = Evidence(
+            manifest=mark_texts(first, key, BY_TYPE, candidates=BROAD, dataset=first_name),
+            originals={digest_of(text): text for text in first},
+        )
+        other = Evidence(
+            manifest=mark_texts(second, key, BY_TYPE, candidates=BROAD, dataset=second_name),
+            originals={digest_of(text): text for text in second},
+        )
+        return leak(other, released(copy, first), seed=1).finding
+
+    assert p("first", "second").log10_p > -3
+    accused = p("", "")
+    assert accused.log10_p < -6
+    assert "marked nothing else" in accused.assumptions[0]
 
 
 def test_only_the_recipient_whose_copy_leaked_is_named(texts):
     names = [f"licensee {i}" for i in range(5)]
     copies = [
         Evidence(
-            manifest=mark_texts(texts, key_of(7), BY_TYPE, recipient=name),
+            manifest=mark_texts(texts, key_of(7), BY_TYPE, recipient=name, candidates=BROAD),
             originals={digest_of(text): text for text in texts},
         )
         for name in names
@@ -290,6 +360,7 @@ def test_only_the_recipient_whose_copy_leaked_is_named(texts):
     results = [leak_test(copy, found, seed=1).finding for copy in copies]
     assert [r.log10_p < -6 for r in results] == [False, False, False, True, False]
     assert results[3].question.endswith("copied from the marked release made for licensee 3?")
+    assert "names of all who got a copy were fixed before" in results[3].assumptions[-1]
 
 
 def test_the_alignment_does_not_depend_on_the_key(texts, unrelated):
@@ -309,108 +380,6 @@ def test_every_variant_of_a_text_is_found_equally_well(texts):
         assert np.array_equal(found[0].words_found, other.words_found)
         for a, b in zip(found[0].counts, other.counts, strict=True):
             assert a.sum() == b.sum()
-
-
-# A slow twin of the aligner, from its description.
-
-
-class SlowAligner:
-    """Shingles in dictionaries, one text after the other."""
-
-    def __init__(self, records):
-        self.records = records
-        self.group = {}
-        for record in records:
-            for choices in record.choices:
-                members = {c.lower() for c in choices}
-                for word in list(members):
-                    members |= self.group.get(word, set())
-                for word in members:
-                    self.group[word] = members
-        self.places, self.words = {}, []
-        slot = 0
-        for r, record in enumerate(records):
-            row = []
-            for piece, choices in zip(record.pieces, [*record.choices, None], strict=True):
-                row += [(word, None) for word in self.split(piece)]
-                if choices:
-                    row.append((choices[0].lower(), slot))
-                    slot += 1
-            self.words.append(row)
-            for i, shingle in self.shingles([word for word, _ in row]):
-                self.places.setdefault(shingle, []).append((r, i))
-        self.places = {s: p for s, p in self.places.items() if len(p) <= 64}
-        self.n_shingles = Counter(r for places in self.places.values() for r, _ in places)
-        self.choices = [[c.lower() for c in choices] for r in records for choices in r.choices]
-
-    @staticmethod
-    def split(text):
-        return re.findall(r"[a-z0-9]+", text.lower())
-
-    def shingles(self, words):
-        same = [min(self.group.get(word, {word})) for word in words]
-        return [(i, tuple(same[i : i + 5])) for i in range(len(same) - 4)]
-
-    def align(self, texts):
-        counts = [[0] * len(choices) for choices in self.choices]
-        found, in_texts = set(), Counter()
-        for text in texts:
-            words, records = self.split(text), set()
-            matches = [
-                (i, r, o) for i, s in self.shingles(words) for r, o in self.places.get(s, [])
-            ]
-            support = Counter((i // 256, r) for i, r in {(i, r) for i, r, _ in matches})
-            claims = {}
-            for i, r, o in matches:
-                if support[i // 256, r] < min(4, self.n_shingles[r]):
-                    continue
-                records.add(r)
-                found.add((r, o))
-                for j in range(5):
-                    slot = self.words[r][o + j][1]
-                    if slot is not None:
-                        votes = claims.setdefault(i + j, {})
-                        first, n = votes.get(slot, (support[i // 256, r], 0))
-                        votes[slot] = (first, n + 1)
-            for place, votes in claims.items():
-                slot = min(votes, key=lambda slot: (-votes[slot][0], -votes[slot][1], slot))
-                if words[place] in self.choices[slot]:
-                    counts[slot][self.choices[slot].index(words[place])] += 1
-            in_texts.update(records)
-        shares = Counter(r for r, _ in found)
-        return counts, in_texts, {r: n / self.n_shingles[r] for r, n in shares.items()}
-
-
-@pytest.mark.parametrize("attack", [shuffled, sentences_shuffled, words_edited, one_long_text])
-def test_the_aligner_does_what_its_description_says(english, attack):
-    """Beside the attack, unmarked texts of the same kind, which share phrases with the release."""
-    texts = [text for text in english[:400] if text.isascii()]
-    evidence = evidence_of(texts, key_of(13))
-    records = []
-    for record in evidence.marked():
-        text = evidence.originals[record.record]
-        edges = [0, *(x for s in record.slots for x in (s.start, s.end)), len(text)]
-        pieces = tuple(text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True))
-        records.append(BlindRecord(record.record, pieces, tuple(s.choices for s in record.slots)))
-    stolen = attack(released(evidence, texts), random.Random(14)) + [
-        text for text in english[400:700] if text.isascii()
-    ]
-    found = Aligner(records).align(stolen)
-    counts, in_texts, shares = SlowAligner(records).align(stolen)
-    assert [list(c) for c in found.counts] == counts
-    assert found.n_texts_of.tolist() == [in_texts[r] for r in range(len(records))]
-    expected = [shares.get(r, 0) for r in range(len(records))]
-    assert found.words_found == pytest.approx(expected)
-
-
-def test_batches_make_no_difference(monkeypatch, aligner, evidence, texts):
-    stolen = released(evidence, texts)
-    whole = aligner.align(stolen)
-    monkeypatch.setattr("bookplate.watermark.alignment._BATCH", 500)
-    parts = aligner.align(iter(stolen))
-    assert all(np.array_equal(a, b) for a, b in zip(whole.counts, parts.counts, strict=True))
-    assert np.array_equal(whole.n_texts_of, parts.n_texts_of)
-    assert (whole.n_texts, whole.n_texts_found) == (parts.n_texts, parts.n_texts_found)
 
 
 def test_copies_of_a_passage_count_once(evidence, aligner, texts):
@@ -442,7 +411,7 @@ def test_few_units_are_pointed_out(texts):
 
 def test_a_release_without_a_key_is_refused(texts):
     """In mode 'leximark' nothing is drawn, so that there is no exact test."""
-    evidence = evidence_of(texts[:50], key_of(1), Marking(mode=Mode.LEXIMARK, tier=Tier.BROAD))
+    evidence = evidence_of(texts[:50], key_of(1), Marking(mode=Mode.LEXIMARK))
     with pytest.raises(InvalidInput, match="no key draws anything"):
         leak(evidence, texts, seed=1)
 
@@ -472,8 +441,3 @@ def test_a_manifest_that_contradicts_itself_is_refused(evidence, texts):
     altered = replace(evidence, manifest=replace(evidence.manifest, records=records))
     with pytest.raises(VerificationError, match=f"unit '{unit}' has two different choices"):
         leak(altered, texts, seed=1)
-
-
-def test_a_blind_record_needs_a_piece_around_each_slot():
-    with pytest.raises(InvalidInput, match="one piece more than slots, got 1 and 1"):
-        BlindRecord("0" * 64, ("a",), (("big", "large"),))
