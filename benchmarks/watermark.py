@@ -10,19 +10,26 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import numpy as np
 from bookplate.cli.demo.corpus import docstrings
 from bookplate.watermark.candidates import LexiconSource
+from bookplate.watermark.candidates.bert import BertSource
+from bookplate.watermark.candidates.encoders import Encoder, WordAt
+from bookplate.watermark.candidates.sbert import SbertSource
 from bookplate.watermark.embed import mark_text
 from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.lexicon import Lexicon, Tier
 from bookplate.watermark.marking import Marking, Unit
+from numpy.typing import NDArray
 from timing import interleaved, table
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
@@ -90,6 +97,59 @@ def kernels(texts: list[str], tokenizer: Tokenizer) -> None:
     table(title, heading, rows, ["tokenizers", "scipy", "numpy"])
 
 
+class Recorded:
+    """An encoder that remembers what it was asked to encode."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self.sentences: list[str] = []
+        self.words: list[WordAt] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._encoder, name)
+
+    def token_ids(self, sentences: Sequence[str]) -> list[tuple[int, ...]]:
+        """See `Encoder.token_ids`."""
+        self.sentences += sentences
+        return self._encoder.token_ids(sentences)
+
+    def word_vectors(self, words: Sequence[WordAt]) -> NDArray[np.float32]:
+        """See `Encoder.word_vectors`."""
+        self.words += words
+        return self._encoder.word_vectors(words)
+
+
+def contextual(texts: list[str], model: str) -> None:
+    """`sbert` and `bert` against the bare encoding of the same candidates, the model loaded."""
+    encoder, rows = Encoder.open(model), []
+    for kind in (SbertSource, BertSource):
+        recorded = Recorded(encoder)
+        kind(recorded).slots(texts)
+        if kind is SbertSource:
+            n = len(recorded.sentences)
+
+            def encode(sentences: list[str] = recorded.sentences) -> None:
+                encoder.sentence_vectors(encoder.token_ids(sentences))
+
+        else:
+            n = len(recorded.words)
+
+            def encode(words: list[WordAt] = recorded.words) -> None:
+                encoder.word_vectors(words)
+
+        source = kind(encoder)
+        seconds = interleaved(3, {"slots": partial(source.slots, texts), "encoding": encode})
+        rows.append([
+            kind.name,
+            f"{n:,}",
+            f"{n / seconds['slots']:.0f}",
+            f"{seconds['encoding'] / seconds['slots']:.2f}",
+        ])
+    title = f"Judging candidates in {len(texts)} docstrings by {Path(model).name}, tier broad"
+    heading = ["source", "candidates encoded", "candidates/s", "speed relative to encoding alone"]
+    table(title, heading, rows, ["torch", "transformers"])
+
+
 def write_dataset(path: Path, texts: list[str], megabytes: int) -> int:
     """Write distinct records of about so many megabytes; returns their number of characters."""
     written, characters = 0, 0
@@ -141,11 +201,14 @@ def datasets(texts: list[str], tokenizer: Tokenizer, megabytes: int, workers: li
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=1_000)
+    parser.add_argument("--encoder", help="sentence encoder, such as a folder of all-MiniLM-L6-v2")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
     arguments = parser.parse_args()
     texts = docstrings("scipy") + docstrings("numpy")
     tokenizer = bpe(texts)
     kernels(texts, tokenizer)
+    if arguments.encoder:
+        contextual(texts[:60], arguments.encoder)
     datasets(texts, tokenizer, arguments.megabytes, arguments.workers)
 
 

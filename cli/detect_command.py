@@ -12,7 +12,6 @@ from ..errors import InvalidInput
 from .options import (
     Alpha,
     AsJson,
-    Device,
     Recipients,
     References,
     Report,
@@ -21,6 +20,7 @@ from .options import (
     TextColumn,
 )
 from .output import working
+from .reaching import Reached, reach, reaches_models
 
 if TYPE_CHECKING:
     from ..provenance.suspect import Suspect
@@ -39,6 +39,7 @@ class MethodName(StrEnum):
     SEQUENTIAL = "sequential"
 
 
+@reaches_models
 def detect(
     manifest: Annotated[Path, typer.Argument(help="The private manifest.parquet.")],
     suspect: SuspectName,
@@ -75,8 +76,9 @@ def detect(
     report: Report = None,
     alpha: Alpha = 0.01,
     text_column: TextColumn = "text",
-    device: Device = "auto",
     as_json: AsJson = False,
+    *,
+    how: Reached,
 ) -> None:
     """Test whether a model was trained on a marked release."""
     from ..watermark.evidence import load_evidence
@@ -99,7 +101,7 @@ def detect(
     if held_out is not None and (recipient or reference):
         raise InvalidInput("--held-out compares two sets of texts: no --recipient, no --reference")
     evidence = load_evidence(manifest, released=released, key=marking_key, text_column=text_column)
-    asked = _Asked(evidence, suspect, reference or [], seed, alpha, device)
+    asked = _Asked(evidence, suspect, reference or [], seed, alpha, how)
     labels: Sequence[str] = ()
     also: Sequence[Effect] = ()
     if held_out is not None:
@@ -137,12 +139,10 @@ class _Asked:
     references: Sequence[str]
     seed: int
     alpha: float
-    device: str
+    how: Reached
 
     def reach(self) -> "tuple[Suspect, list[Suspect]]":
-        from .reporting import reach
-
-        return reach(self.suspect, self.references, self.device)
+        return reach(self.suspect, self.references, self.how)
 
 
 def _keyed(asked: _Asked) -> "Finding":

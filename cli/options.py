@@ -33,7 +33,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SuspectName = Annotated[
     str,
     typer.Option(
-        "--suspect", help="Model folder (safetensors), or owner/model on the Hugging Face hub."
+        "--suspect",
+        help="Model folder (safetensors), owner/model on the Hugging Face hub, https://host/v1#model (an "
+        "OpenAI-compatible endpoint), or a .parquet file of recorded answers.",
     ),
 ]
 References = Annotated[

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from .options import Alpha, AsJson, Device, References, Report, Seed, SuspectName
+from .options import Alpha, AsJson, References, Report, Seed, SuspectName
 from .output import working
+from .reaching import Reached, reach, reaches_models
 
 app = typer.Typer(
     help="Test whether a model descends from your training run.", no_args_is_help=True
@@ -28,6 +29,7 @@ def group() -> None:
 
 
 @app.command("query")
+@reaches_models
 def query(
     transcript: Annotated[Path, typer.Argument(help="Parquet or jsonl: step, and text or tokens.")],
     suspect: SuspectName,
@@ -39,16 +41,17 @@ def query(
     seed: Seed = 0,
     report: Report = None,
     alpha: Alpha = 0.01,
-    device: Device = "auto",
     as_json: AsJson = False,
+    *,
+    how: Reached,
 ) -> None:
     """Correlate a model's likelihood of your training sequences with your training order."""
     from ..provenance.palimpsest import QueryStatistic, Transcript, query_test
-    from .reporting import conclude, reach, refuse_unfit
+    from .reporting import conclude, refuse_unfit
 
     refuse_unfit(report, alpha, seed)
     order = Transcript.read(transcript)
-    model, references = reach(suspect, reference or [], device)
+    model, references = reach(suspect, reference or [], how)
     chosen = None if statistic is None else QueryStatistic(statistic.value)
     with working(f"scoring {suspect}"):
         finding = query_test(order, model, references=references, statistic=chosen, seed=seed)

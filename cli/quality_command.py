@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import AsJson, Device, Seed, TextColumn
+from .options import AsJson, Seed, TextColumn
 from .output import print_json, print_rows, working
+from .reaching import Reached, reach, reaches_models
 
 if TYPE_CHECKING:
     from ..watermark.candidates.encoders import Encoder
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["quality"]
 
 
+@reaches_models
 def quality(
     manifest: Annotated[Path, typer.Argument(help="The private manifest.parquet.")],
     report: Annotated[
@@ -40,25 +42,26 @@ def quality(
     ] = None,
     text_column: TextColumn = "text",
     seed: Seed = 0,
-    device: Device = "auto",
     as_json: AsJson = False,
+    *,
+    how: Reached,
 ) -> None:
     """Show what marking did: words changed, fluency, examples side by side, how much the test will need."""
     from ..files import new_folder
     from ..watermark.evidence import load_evidence
     from ..watermark.quality import assess, render_quality
-    from .reporting import now, reach, refuse_unfit, repeat_command
+    from .reporting import now, refuse_unfit, repeat_command
 
     refuse_unfit(report, seed=seed)
     evidence = load_evidence(manifest, released=released, text_column=text_column)
-    reader = None if model is None else reach(model, [], device)[0]
+    reader = None if model is None else reach(model, [], how)[0]
     with working(f"reading {manifest}"):
         found = assess(
             evidence,
             seed=seed,
             n_examples=examples,
             model=reader,
-            encoder=None if encoder is None else _opened(encoder, device),
+            encoder=None if encoder is None else _opened(encoder, how.device),
             effect=effect,
         )
     if report is not None:

@@ -17,17 +17,15 @@ from typing import Any
 from .. import __version__
 from ..errors import InvalidInput
 from ..files import new_folder
-from ..provenance.suspect import Suspect, open_suspect
 from ..stats import AdjustMethod, Effect, Finding, adjust, format_p
 from ..stats.report import AuditReport, Exhibit, render_html
-from .output import effect_line, print_finding, print_json, print_rows, print_table, quiet_libraries
+from .output import effect_line, print_finding, print_json, print_rows, print_table
 
 __all__ = [
     "Attachment",
     "conclude",
     "evidence_found",
     "now",
-    "reach",
     "refuse_unfit",
     "repeat_command",
     "versions",
@@ -86,22 +84,6 @@ def refuse_unfit(folder: Path | None, alpha: float = 0.01, seed: int = 0) -> Non
         raise InvalidInput(f"--alpha: expected a number between 0 and 1, got {alpha}")
     if not 0 <= seed < 2**64:
         raise InvalidInput(f"--seed: expected an integer in [0, 2**64), got {seed}")
-
-
-def reach(suspect: str, references: Sequence[str], device: str) -> tuple[Suspect, list[Suspect]]:
-    """Open a suspect and its references.
-
-    Args:
-        suspect: What the user called the suspect.
-        references: What the user called the references.
-        device: Where to run them.
-
-    Returns:
-        The suspect, and the references in their order.
-    """
-    quiet_libraries()
-    opened = [open_suspect(name, device=device) for name in (suspect, *references)]
-    return opened[0], opened[1:]
 
 
 @dataclass(frozen=True, slots=True)

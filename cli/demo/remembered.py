@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ... import __version__
 from ...provenance.suspect import ChoiceSlot, Suspect, open_suspect
+from ...provenance.suspect.loading import Loading
 
 __all__ = ["RememberedSuspect"]
 
@@ -22,7 +23,7 @@ class RememberedSuspect:
     """A suspect whose answers are kept in files named by model, question and program versions."""
 
     def __init__(self, folder: Path, cache: Path) -> None:
-        self._suspect: Suspect = open_suspect(str(folder), device="cpu")
+        self._suspect: Suspect = open_suspect(str(folder), loading=Loading(device="cpu"))
         self._cache = cache
         self.identity = self._suspect.identity
 

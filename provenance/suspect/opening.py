@@ -1,32 +1,50 @@
 """From what the user names to a suspect."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...errors import InvalidInput
 from .base import Suspect
 
+if TYPE_CHECKING:
+    from .endpoint import Reaching
+    from .loading import Loading
+
 __all__ = ["open_suspect"]
 
 
-def open_suspect(name: str, *, device: str = "auto") -> Suspect:
-    """Reach a model by a folder of weights or by the name of a public model.
+def open_suspect(
+    name: str,
+    *,
+    loading: "Loading | None" = None,
+    context: int | None = None,
+    endpoint: "Reaching | None" = None,
+) -> Suspect:
+    """Reach a model by its weights, by an endpoint, or by what somebody else recorded of it.
 
     Args:
-        name: Path of a folder with safetensors weights, or `owner/model` on the Hugging Face hub.
-        device: `cpu`, `cuda`, `cuda:1`, ..., or `auto` (the first GPU there is, else the CPU).
+        name: Path of a folder with safetensors weights; `owner/model` on the Hugging Face hub;
+            `https://host/v1#model`, an OpenAI-compatible endpoint; a `.parquet` file of recorded
+            answers, or `file.parquet#loss_model`, a column of a published transcript.
+        loading: Device, precision and adapter of weights; default: float32 on the first GPU, else the CPU.
+        context: Tokens that weights score at once at most; default: what the model takes.
+        endpoint: How an endpoint is reached; default: without a token, answers kept in the user's cache.
 
     Returns:
         The suspect.
 
     Raises:
-        InvalidInput: If there is no such model, its weights are missing or pickled, or it asks to
-            run code of its own.
+        InvalidInput: If there is no such model, its weights are missing or pickled, it asks to run
+            code of its own, or the address or file is unfit.
     """
-    if name.startswith(("http://", "https://")) or name.endswith(".parquet"):
-        raise InvalidInput(
-            f"{name}: this version reaches models by their weights only",
-            "give a folder with safetensors weights, or owner/model on the Hugging Face hub",
-        )
+    if name.lower().startswith(("http://", "https://")):
+        from .endpoint import EndpointSuspect
+
+        return EndpointSuspect.open(name, endpoint)
+    if name.endswith(".parquet") or ".parquet#" in name:
+        from .recorded import open_recorded
+
+        return open_recorded(name)
     from .local import TransformersSuspect
 
     path = Path(name)
@@ -34,4 +52,4 @@ def open_suspect(name: str, *, device: str = "auto") -> Suspect:
         raise InvalidInput(
             f"{name}: no such folder", "give a model folder, or owner/model on the hub"
         )
-    return TransformersSuspect.open(name, device=device)
+    return TransformersSuspect.open(name, loading, context=context)

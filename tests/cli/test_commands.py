@@ -91,6 +91,7 @@ def test_every_option_reaches_the_manifest(run, folder):
         "most_per_record": 9,
         "protected": 1,
         "protect_sha256": "",
+        "rarer_only": False,
     }
     assert sorted(name for record in manifest.records for name in record.ids) == ["n1", "n2"]
     assert summary["rows"] == summary["records"] == 2

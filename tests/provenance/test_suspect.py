@@ -10,6 +10,7 @@ import torch
 from bookplate.errors import InvalidInput
 from bookplate.provenance.suspect import ChoiceSlot, network, open_suspect
 from bookplate.provenance.suspect.alignment import align_slots
+from bookplate.provenance.suspect.loading import Loading
 from bookplate.provenance.suspect.local import TransformersSuspect
 from bookplate.provenance.suspect.packing import packed_rows
 from bookplate.stats import Input
@@ -355,7 +356,7 @@ def test_a_missing_tokenizer_is_refused(folder):
 
 def test_a_device_that_is_none_is_named(folder):
     with pytest.raises(InvalidInput, match="device 'abacus' cannot be used here"):
-        open_suspect(str(folder), device="abacus")
+        open_suspect(str(folder), loading=Loading(device="abacus"))
 
 
 def test_a_context_of_nothing_is_refused(folder):
@@ -399,7 +400,7 @@ def test_ways_of_reaching_a_model_that_do_not_exist_yet_are_named(name):
 
 def test_continuations_follow_the_models_distribution(tiny_model):
     """Of the first token, also where a longer prompt in the batch pads the shorter one."""
-    suspect = open_suspect(str(tiny_model), device="cpu")
+    suspect = open_suspect(str(tiny_model), loading=Loading(device="cpu"))
     prompts = ["Return the", "Compute the inverse of a matrix, if there is one, or raise an error."]
     n = 2_000
     drawn = suspect.complete(prompts, n_samples=n, max_new_tokens=1, seed=4)
@@ -418,7 +419,7 @@ def test_continuations_follow_the_models_distribution(tiny_model):
 
 
 def test_continuations_repeat_with_their_seed(tiny_model):
-    suspect = open_suspect(str(tiny_model), device="cpu")
+    suspect = open_suspect(str(tiny_model), loading=Loading(device="cpu"))
     prompts = ["Return the", "An array of", "x " * 400]  # the last is longer than the context
     one, two = (suspect.complete(prompts, n_samples=2, max_new_tokens=6, seed=9) for _ in range(2))
     assert one == two != suspect.complete(prompts, n_samples=2, max_new_tokens=6, seed=10)

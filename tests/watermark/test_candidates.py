@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 import torch
 from bookplate.errors import InvalidInput
+from bookplate.provenance.suspect.loading import Loading, load
 from bookplate.stats import Input, choice_test
 from bookplate.watermark.candidates import (
     LexiconSource,
@@ -25,7 +26,7 @@ from bookplate.watermark.candidates import (
     open_source,
 )
 from bookplate.watermark.candidates.bert import BertSource
-from bookplate.watermark.candidates.encoders import Encoder, WordAt, load_model
+from bookplate.watermark.candidates.encoders import Encoder, WordAt
 from bookplate.watermark.candidates.mlm import MlmSource
 from bookplate.watermark.candidates.opposites import Opposites
 from bookplate.watermark.candidates.places import asked_places, in_context
@@ -263,11 +264,11 @@ def chosen(word, *words, **kinds):
 @pytest.mark.parametrize(
     ("word", "substitute"),
     [
-        ("walked", "strolled"),
+        ("shouted", "yelled"),
         ("gardens", "meadows"),
         ("quickly", "rapidly"),
         ("brave", "courageous"),
-        ("strengthen", "fortify"),
+        ("begin", "commence"),
         ("larger", "bigger"),
     ],
 )
@@ -455,7 +456,8 @@ def test_an_innocent_model_is_not_accused_whatever_the_choice_sets():
 
 @lru_cache
 def loaded(folder):
-    return load_model(AutoModelForMaskedLM, str(folder), "cpu")
+    found = load(AutoModelForMaskedLM, str(folder), Loading(device="cpu"))
+    return found.model, found.tokenizer, found.identity
 
 
 @lru_cache
@@ -649,7 +651,7 @@ def test_a_tokenizer_of_another_model_is_refused(tmp_path, encoder_folder):
 
 def test_guesses_are_the_whole_words_that_the_slow_twin_finds_most_probable(mlm_folder):
     source = MlmSource.open(str(mlm_folder), top=4, most=4, least_cosine=0.01)
-    model, tokenizer, _ = load_model(AutoModelForMaskedLM, str(mlm_folder), "cpu")
+    model, tokenizer, _ = loaded(mlm_folder)
     checked = 0
     for text in [*TEXTS, "A [MASK] is no quick [MASK] there."]:
         asked = list(asked_places(text, Rules(), Budget()))
@@ -751,7 +753,7 @@ def test_limits_that_make_no_sense_are_refused(top, most, mlm_folder):
 
 
 def test_a_model_without_a_mask_or_without_words_is_refused(mlm_folder):
-    model, tokenizer, identity = load_model(AutoModelForMaskedLM, str(mlm_folder), "cpu")
+    model, tokenizer, identity = loaded(mlm_folder)
     tokenizer.mask_token = None
     with pytest.raises(InvalidInput, match="no mask token"):
         MlmSource(model, tokenizer, identity)

@@ -1,5 +1,6 @@
 """The chat endpoint as a source: a hostile server, answers that are kept, a token told to nobody."""
 
+import asyncio
 import json
 import logging
 import threading
@@ -9,8 +10,8 @@ from itertools import pairwise
 
 import pytest
 from bookplate.errors import InvalidInput
-from bookplate.watermark.candidates import llm as llm_module
-from bookplate.watermark.candidates.answers import Answers
+from bookplate.provenance.suspect import http_client
+from bookplate.provenance.suspect.answers import AnswerStore
 from bookplate.watermark.candidates.llm import LlmSource
 from bookplate.watermark.selection import Budget
 
@@ -68,7 +69,7 @@ class FakeEndpoint:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
 
 
@@ -84,7 +85,13 @@ def endpoint(monkeypatch):
     ):
         monkeypatch.delenv(name, raising=False)
     waits = []
-    monkeypatch.setattr(llm_module.time, "sleep", waits.append)
+
+    async def note(stop, seconds):
+        waits.extend([seconds] if seconds > 0 else [])
+        await asyncio.sleep(0)
+        return stop.is_set()
+
+    monkeypatch.setattr(http_client, "_stopped_within", note)
     fake = FakeEndpoint()
     fake.waits = waits
     yield fake
@@ -149,7 +156,9 @@ def test_an_endpoint_that_is_busy_or_answers_badly_is_asked_again(endpoint, answ
     assert [s.word for s in source.slots(["He is quick."])[0]] == ["quick"]
     assert len(endpoint.requests) == len(bad) + 1
     assert endpoint.waits[0] >= 7
-    assert all(b >= a for a, b in pairwise(endpoint.waits))
+    assert all(
+        b >= a for a, b in pairwise(endpoint.waits[4:])
+    )  # by then longer than what was asked for
     assert max(endpoint.waits) <= 60
 
 
@@ -177,7 +186,7 @@ def test_an_endpoint_that_is_down_or_slow_is_refused(endpoint, answers):
         return helpful(body)
 
     endpoint.replies = [slowly]
-    with pytest.raises(InvalidInput, match="ReadTimeout"):
+    with pytest.raises(InvalidInput, match="no whole answer within"):
         LlmSource(endpoint.url, "m", timeout=0.1, retries=1, answers=answers).slots([
             "He is quick."
         ])
@@ -240,15 +249,8 @@ def test_a_token_is_not_sent_unencrypted_over_a_network(answers):
 
 @pytest.mark.parametrize("limits", [{"most": 0}, {"retries": -1}, {"timeout": 0}])
 def test_chat_limits_that_make_no_sense_are_refused(limits, answers):
-    with pytest.raises(InvalidInput, match="expected most"):
+    with pytest.raises(InvalidInput, match="expected"):
         LlmSource("https://example.org/v1", "m", **limits, answers=answers)
-
-
-def test_without_httpx_the_extra_is_named(monkeypatch, answers):
-    monkeypatch.setitem(__import__("sys").modules, "httpx", None)
-    with pytest.raises(InvalidInput, match="httpx") as caught:
-        LlmSource("https://example.org/v1", "m", answers=answers).slots(["He is quick."])
-    assert "pip install" in caught.value.hint
 
 
 def test_answers_are_kept_for_equal_texts_later_runs_and_other_processes(endpoint, answers):
@@ -266,10 +268,10 @@ def test_answers_are_kept_for_equal_texts_later_runs_and_other_processes(endpoin
 
 
 def test_of_two_answers_the_first_stays(answers):
-    kept = Answers(answers)
+    kept = AnswerStore(answers)
     assert kept.read(["a"]) == {}
     kept.add([("a", ["one"])])
-    Answers(answers).add([("a", ["two"]), ("b", [])])
+    AnswerStore(answers).add([("a", ["two"]), ("b", [])])
     assert kept.read(["a", "b", "c"]) == {"a": ["one"], "b": []}
 
 

@@ -4,7 +4,7 @@ Safetensors only, no remote code, as for suspects. Strings are encoded together,
 so that little of a batch is padding. What is encoded twice is computed once.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel
 
 from ...errors import InvalidInput
 from ...files import read_json
-from ...provenance.suspect.devices import device_named, first_line
-from ...provenance.suspect.folders import folder_digest, refuse_unsafe, weights_digest
+from ...provenance.suspect.batching import batches
+from ...provenance.suspect.loading import Loading, load
 from ...stats import Input
 
-__all__ = ["Encoder", "WordAt", "batches", "cosines", "load_model", "longest_input"]
+__all__ = ["Encoder", "WordAt", "cosines", "longest_input"]
 
 _TOKENS_PER_BATCH = 4096
 _DEFAULT_LENGTH = 512
@@ -72,7 +72,8 @@ class Encoder:
                 to be pooled in another way than by the mean.
         """
         _refuse_other_pooling(Path(name))
-        return cls(*load_model(AutoModel, name, device))
+        loaded = load(AutoModel, name, Loading(device=device))
+        return cls(loaded.model, loaded.tokenizer, loaded.identity)
 
     def token_ids(self, sentences: Sequence[str]) -> list[tuple[int, ...]]:
         """The tokens of each sentence as the encoder sees it, special tokens included."""
@@ -93,7 +94,7 @@ class Encoder:
             Shape (len(rows), width).
         """
         vectors = np.empty((len(rows), self._model.config.hidden_size), dtype=np.float32)
-        for batch in batches(range(len(rows)), lambda i: len(rows[i]), _TOKENS_PER_BATCH):
+        for batch in batches(range(len(rows)), lambda i: len(rows[i]), lambda: _TOKENS_PER_BATCH):
             hidden, mask = self._hidden([rows[i] for i in batch])
             vectors[batch] = _unit(_mean(hidden, mask))
         return vectors
@@ -124,7 +125,7 @@ class Encoder:
             for i, own in enumerate(tokens)
             if own and all(rows[i][token] != self.unknown for token in own)
         ]
-        for batch in batches(seen, lambda i: len(rows[i]), _TOKENS_PER_BATCH):
+        for batch in batches(seen, lambda i: len(rows[i]), lambda: _TOKENS_PER_BATCH):
             hidden, _ = self._hidden([rows[i] for i in batch])
             of_word = torch.zeros(hidden.shape[:2], device=hidden.device)
             for line, i in enumerate(batch):
@@ -150,49 +151,6 @@ def cosines(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.
     return products
 
 
-def load_model(kind: Any, name: str, device: str) -> tuple[Any, Any, Input]:
-    """Load a model and its tokenizer.
-
-    Args:
-        kind: An `Auto` class of transformers.
-        name: Folder, or `owner/model`.
-        device: See `device_named`.
-
-    Returns:
-        Model in float32, fast tokenizer, and the identity of both.
-
-    Raises:
-        InvalidInput: If weights are missing, pickled or broken, or want to run code.
-    """
-    folder, place = Path(name), device_named(device)
-    if folder.exists():
-        refuse_unsafe(folder)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        model = kind.from_pretrained(
-            name, use_safetensors=True, dtype=torch.float32, trust_remote_code=False
-        ).to(place)
-    except Exception as error:  # transformers raises whatever its backends raise
-        raise InvalidInput(
-            f"{name}: cannot be loaded as {kind.__name__}: {first_line(error)}",
-            "give a folder with config.json, *.safetensors and a tokenizer",
-        ) from error
-    if not tokenizer.is_fast:
-        raise InvalidInput(
-            f"{name}: its tokenizer does not tell which characters a token stands for",
-            "convert it to a tokenizer.json",
-        )
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
-        raise InvalidInput(
-            f"{name}: the tokenizer has {len(tokenizer)} tokens, the model only "
-            f"{model.get_input_embeddings().num_embeddings}",
-            "tokenizer and weights do not belong together",
-        )
-    digest = folder_digest(folder) if folder.exists() else weights_digest(model)
-    shown = folder.resolve().name if folder.exists() else name
-    return model, tokenizer, Input(name=shown, sha256=digest)
-
-
 def longest_input(model: Any, tokenizer: Any, name: str) -> int:
     """Most tokens that model and tokenizer take.
 
@@ -207,20 +165,6 @@ def longest_input(model: Any, tokenizer: Any, name: str) -> int:
             f"at least {_SHORTEST} are needed for a sentence",
         )
     return int(longest)
-
-
-def batches(
-    items: Sequence[_Item], length: Callable[[_Item], int], most: int
-) -> Iterator[list[_Item]]:
-    """Batches of items of like length, each padded to at most `most` tokens, or a single item."""
-    batch: list[_Item] = []
-    for item in sorted(items, key=length, reverse=True):
-        if batch and (len(batch) + 1) * length(batch[0]) > most:
-            yield batch
-            batch = []
-        batch.append(item)
-    if batch:
-        yield batch
 
 
 def _refuse_other_pooling(folder: Path) -> None:

@@ -1,0 +1,165 @@
+"""How models are reached: options that every command which opens one takes, said once."""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from .output import quiet_libraries, show_progress
+
+if TYPE_CHECKING:
+    from ..provenance.suspect import Suspect
+
+__all__ = ["Reached", "reach", "reaches_models"]
+
+_WEIGHTS, _ENDPOINT = "Models by their weights", "Models behind an endpoint"
+
+
+class DtypeName(StrEnum):
+    """The values of --dtype; the library's own enumeration would cost its import at start-up."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+    INT8 = "int8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """How models are reached. The fields are options of the command line."""
+
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.", rich_help_panel=_WEIGHTS)] = (
+        "auto"
+    )
+    dtype: Annotated[
+        DtypeName,
+        typer.Option(help="Precision; int8 needs bitsandbytes.", rich_help_panel=_WEIGHTS),
+    ] = DtypeName.FLOAT32
+    adapter: Annotated[
+        Path | None,
+        typer.Option(
+            help="LoRA adapter (peft folder) to merge into the suspect.", rich_help_panel=_WEIGHTS
+        ),
+    ] = None
+    context: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens scored at once at most; default: what the model takes.",
+            rich_help_panel=_WEIGHTS,
+        ),
+    ] = None
+    token_variable: Annotated[
+        str | None,
+        typer.Option(
+            help="Environment variable that holds the endpoint's API token.",
+            rich_help_panel=_ENDPOINT,
+        ),
+    ] = None
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that keeps the endpoint's answers, so that none is paid for twice; default: in the "
+            "user's cache folder.",
+            rich_help_panel=_ENDPOINT,
+        ),
+    ] = None
+    max_queries: Annotated[
+        int | None, typer.Option(help="Stop after so many requests.", rich_help_panel=_ENDPOINT)
+    ] = None
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(help="Stop after about so many tokens.", rich_help_panel=_ENDPOINT),
+    ] = None
+    start: Annotated[
+        str,
+        typer.Option(
+            help="Text sent before every text, such as '<|endoftext|>'; it is not scored.",
+            rich_help_panel=_ENDPOINT,
+        ),
+    ] = ""
+    longest: Annotated[
+        int | None,
+        typer.Option(
+            help="Characters sent at once at most; longer texts go in overlapping pieces.",
+            rich_help_panel=_ENDPOINT,
+        ),
+    ] = None
+    chat: Annotated[
+        bool,
+        typer.Option(
+            "--chat",
+            help="Continue texts by /chat/completions, for models that know no other way.",
+            rich_help_panel=_ENDPOINT,
+        ),
+    ] = False
+
+
+def reaches_models(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of `Reached` in place of its parameter `how`."""
+    hints = get_type_hints(Reached, include_extras=True)
+    options = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(Reached)
+    ]
+    own = inspect.signature(command)
+    kept = [p.replace(kind=p.KEYWORD_ONLY) for n, p in own.parameters.items() if n != "how"]
+    # The switches that end a command's help stay at its end.
+    signature = own.replace(parameters=[*kept, *options])
+
+    @functools.wraps(command)
+    def with_options(**given: Any) -> Any:
+        how = Reached(**{option.name: given.pop(option.name) for option in options})
+        return command(**given, how=how)
+
+    with_options.__signature__ = signature  # type: ignore[attr-defined]
+    with_options.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    del with_options.__wrapped__  # its signature is not ours
+    return with_options
+
+
+def reach(suspect: str, references: Sequence[str], how: Reached) -> "tuple[Suspect, list[Suspect]]":
+    """Open a suspect and its references.
+
+    Args:
+        suspect: What the user called the suspect.
+        references: What the user called the references; they get no adapter.
+        how: How to reach them.
+
+    Returns:
+        The suspect, and the references in their order. They show their progress on standard error.
+    """
+    from ..provenance.suspect import open_suspect
+    from ..provenance.suspect.endpoint import Budget, Reaching
+    from ..provenance.suspect.loading import Dtype, Loading
+
+    quiet_libraries()
+    endpoint = Reaching(
+        token_variable=how.token_variable,
+        answers=how.answers,
+        start=how.start,
+        longest=how.longest,
+        chat=how.chat,
+        budget=Budget(max_queries=how.max_queries, max_tokens=how.max_tokens),
+    )
+    opened: list[Suspect] = []
+    for name in (suspect, *references):
+        loading = Loading(
+            device=how.device,
+            dtype=Dtype(how.dtype.value),
+            adapter=None if opened else how.adapter,
+        )
+        model = open_suspect(name, loading=loading, context=how.context, endpoint=endpoint)
+        if hasattr(model, "on_progress"):  # recorded answers are at hand at once
+            model.on_progress = show_progress
+        opened.append(model)
+    return opened[0], opened[1:]
