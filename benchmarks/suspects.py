@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 import torch
-from bookplate.provenance.suspect.batching import batches
-from bookplate.provenance.suspect.loading import Dtype, Loading
-from bookplate.provenance.suspect.local import TransformersSuspect
-from bookplate.provenance.suspect.network import TOKENS_PER_BATCH
+from bookplate.provenance.suspect.local.batching import batches
+from bookplate.provenance.suspect.local.loading import Dtype, Loading
+from bookplate.provenance.suspect.local.network import TOKENS_PER_BATCH
+from bookplate.provenance.suspect.local.suspect import TransformersSuspect
 from timing import table
 from tokenizers import Tokenizer, models
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, PreTrainedTokenizerFast

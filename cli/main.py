@@ -8,10 +8,12 @@ import typer
 
 from .. import __version__
 from ..errors import BookplateError
+from ..files import Interrupted
 from . import (
     demo_command,
     key_commands,
     lexicon_commands,
+    membership_commands,
     palimpsest_commands,
     power_commands,
     watermark_commands,
@@ -22,6 +24,7 @@ __all__ = ["app", "main"]
 
 EXIT_BAD_INPUT = 2
 EXIT_BUG = 70  # EX_SOFTWARE
+EXIT_INTERRUPTED = 75  # EX_TEMPFAIL: the same command goes on
 
 app = typer.Typer(
     help="Prove where a language model's training data, or the model itself, came from.",
@@ -32,6 +35,7 @@ app = typer.Typer(
 app.add_typer(key_commands.app, name="key")
 app.add_typer(watermark_commands.app, name="watermark")
 app.add_typer(palimpsest_commands.app, name="palimpsest")
+app.add_typer(membership_commands.app, name="membership")
 app.add_typer(lexicon_commands.app, name="lexicon")
 app.command("power")(power_commands.power)
 app.command("demo")(demo_command.demo)
@@ -68,7 +72,7 @@ def main() -> None:
             raise
         if isinstance(error, BookplateError):
             print_error(str(error), error.hint)
-            sys.exit(EXIT_BAD_INPUT)
+            sys.exit(EXIT_INTERRUPTED if isinstance(error, Interrupted) else EXIT_BAD_INPUT)
         if isinstance(error, OSError):  # the disk is full, a folder is closed to us
             place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
             print_error(f"{place}{error.strerror or error}")

@@ -8,6 +8,7 @@ import typer
 
 from .options import Alpha, AsJson, References, Report, Seed, SuspectName
 from .output import working
+from .questions_commands import of_transcript
 from .reaching import Reached, reach, reaches_models
 
 app = typer.Typer(
@@ -26,6 +27,9 @@ class StatisticName(StrEnum):
 @app.callback()
 def group() -> None:
     """Test whether a model descends from your training run."""
+
+
+app.command("questions")(of_transcript)
 
 
 @app.command("query")

@@ -140,7 +140,7 @@ def reach(suspect: str, references: Sequence[str], how: Reached) -> "tuple[Suspe
     """
     from ..provenance.suspect import open_suspect
     from ..provenance.suspect.endpoint import Budget, Reaching
-    from ..provenance.suspect.loading import Dtype, Loading
+    from ..provenance.suspect.local import Dtype, Loading
 
     quiet_libraries()
     endpoint = Reaching(

@@ -11,6 +11,7 @@ from .leak_command import leak
 from .options import AsJson, IdColumn, TextColumn
 from .output import print_json, print_rows
 from .quality_command import quality
+from .questions_commands import of_manifest
 
 app = typer.Typer(
     help="Mark a dataset before release, and find the mark in a model.", no_args_is_help=True
@@ -20,6 +21,7 @@ app.command("embed")(embed)
 app.command("detect")(detect)
 app.command("leak")(leak)
 app.command("quality")(quality)
+app.command("questions")(of_manifest)
 
 
 @app.command("restore")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InsufficientEvidence, InvalidInput
-from ..provenance.suspect import Completer
+from ..provenance.suspect import Completer, inputs_of
 from ..stats import Finding, choice_test
 from .evidence import KEY_ASSUMPTION, Evidence
 from .manifest import MarkedSlot
@@ -156,7 +156,7 @@ def completion_test(
             f"{int(totals.sum()):,} of {answers.n_asked:,} answers are one of the choices of their place; "
             "the others say nothing.",
         ),
-        inputs=(*evidence.inputs, suspect.identity),
+        inputs=(*evidence.inputs, *inputs_of(suspect)),
     )
 
 

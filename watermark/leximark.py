@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InsufficientEvidence, InvalidInput
-from ..provenance.suspect import Suspect
+from ..provenance.suspect import Suspect, inputs_of
 from ..stats import Alternative, Finding, Input, RocResult, roc, welch_test
 from .candidates import LexiconSource
 from .evidence import Evidence
@@ -157,7 +157,7 @@ def leximark_test(
             unit="texts",
             assumptions=(*finding.assumptions, _ONE_DISTRIBUTION),
             warnings=tuple(warnings),
-            inputs=(*inputs, suspect.identity),
+            inputs=(*inputs, *inputs_of(suspect)),
         ),
         roc=curve,
     )

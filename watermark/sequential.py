@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InsufficientEvidence, InvalidInput
-from ..provenance.suspect import ChoiceSlot, Suspect, refuse_same_model
+from ..provenance.suspect import ChoiceSlot, Suspect, inputs_of, refuse_same_model
 from ..stats import Alternative, Finding, RankEProcess
 from .evidence import KEY_ASSUMPTION, Evidence
 from .marking import Mode, Unit
@@ -113,8 +113,7 @@ def detect_sequentially(
             warnings=(*finding.warnings, *evidence.warnings),
             inputs=(
                 *evidence.inputs,
-                suspect.identity,
-                *(reference.identity for reference in references),
+                *inputs_of(suspect, *references),
             ),
         ),
         n_scored=n_scored,

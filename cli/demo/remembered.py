@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ... import __version__
 from ...provenance.suspect import ChoiceSlot, Suspect, open_suspect
-from ...provenance.suspect.loading import Loading
+from ...provenance.suspect.local.loading import Loading
 
 __all__ = ["RememberedSuspect"]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ...errors import InsufficientEvidence, InvalidInput
 from ...stats import Alternative, Finding, SpearmanMethod, Trend, spearman_test
-from ..suspect import Suspect, refuse_same_model
+from ..suspect import Suspect, inputs_of, refuse_same_model
 from .transcript import Transcript
 
 __all__ = ["QueryStatistic", "mean_logprobs", "order_test", "query_test"]
@@ -60,7 +60,7 @@ def query_test(
     finding = order_test(transcript, scores, others, seed=seed, statistic=statistic)
     return finding.about(
         question=f"Was {suspect.identity.name} derived from the model of this training run?",
-        inputs=(transcript.source, suspect.identity, *(r.identity for r in references)),
+        inputs=(transcript.source, *inputs_of(suspect, *references)),
     )
 
 

@@ -6,12 +6,18 @@ whoever holds it answers a file of questions (`collect`, `record_answers`, `Reco
 this package does not import torch.
 """
 
-from .base import ChoiceSlot, Completer, Suspect, TokenReader, TokenTable, refuse_same_model
+from .base import (
+    ChoiceSlot,
+    Completer,
+    Suspect,
+    TokenReader,
+    TokenTable,
+    inputs_of,
+    refuse_same_model,
+)
 from .endpoint import Budget, EndpointSuspect, Reaching
 from .opening import open_suspect
-from .questions import Questions, collect
-from .recorded import RecordedSuspect
-from .recording import record_answers
+from .recorded import Questions, RecordedSuspect, collect, record_answers
 
 __all__ = [
     "Budget",
@@ -25,6 +31,7 @@ __all__ = [
     "TokenReader",
     "TokenTable",
     "collect",
+    "inputs_of",
     "open_suspect",
     "record_answers",
     "refuse_same_model",

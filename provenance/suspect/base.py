@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from ...errors import InvalidInput
 from ...stats import Input
 
-__all__ = ["ChoiceSlot", "Completer", "Suspect", "TokenReader", "TokenTable", "refuse_same_model"]
+__all__ = [
+    "ChoiceSlot",
+    "Completer",
+    "Suspect",
+    "TokenReader",
+    "TokenTable",
+    "inputs_of",
+    "refuse_same_model",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,15 @@ class Completer(Protocol):
         """
 
 
+def inputs_of(*models: Suspect | Completer) -> tuple[Input, ...]:
+    """What a finding records of models: each one's identity, and the file its answers were read from."""
+    found: list[Input] = []
+    for model in models:
+        source: Input | None = getattr(model, "source", None)
+        found += [model.identity, *(() if source is None else (source,))]
+    return tuple(found)
+
+
 def refuse_same_model(suspect: Suspect, references: Sequence[Suspect]) -> None:
     """Refuse a model that is named twice: regressed on itself it would always look innocent.
 
@@ -143,13 +160,19 @@ def refuse_same_model(suspect: Suspect, references: Sequence[Suspect]) -> None:
         references: The models it is compared with.
 
     Raises:
-        InvalidInput: If two of them are the same files.
+        InvalidInput: If two of them are the same files, or the same model of one endpoint.
     """
-    seen = {suspect.identity.sha256: f"the suspect {suspect.identity.name}"}
+    seen = {_which(suspect): f"the suspect {suspect.identity.name}"}
     for reference in references:
-        name, digest = reference.identity.name, reference.identity.sha256
-        if digest in seen:
+        name, which = reference.identity.name, _which(reference)
+        if which in seen:
             raise InvalidInput(
-                f"reference {name} is the same model as {seen[digest]}", "name another reference"
+                f"reference {name} is the same model as {seen[which]}", "name another reference"
             )
-        seen[digest] = f"the reference {name}"
+        seen[which] = f"the reference {name}"
+
+
+def _which(model: Suspect) -> str:
+    """What tells a model from others: the address of an endpoint, whose digest grows with its answers."""
+    name = model.identity.name
+    return name if name.startswith(("http://", "https://")) else model.identity.sha256

@@ -8,7 +8,7 @@ from .base import Suspect
 
 if TYPE_CHECKING:
     from .endpoint import Reaching
-    from .loading import Loading
+    from .local.loading import Loading
 
 __all__ = ["open_suspect"]
 
@@ -42,7 +42,7 @@ def open_suspect(
 
         return EndpointSuspect.open(name, endpoint)
     if name.endswith(".parquet") or ".parquet#" in name:
-        from .recorded import open_recorded
+        from .recorded.suspect import open_recorded
 
         return open_recorded(name)
     from .local import TransformersSuspect

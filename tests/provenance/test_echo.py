@@ -1,8 +1,8 @@
 """Which tokens of an answer are those of the prompt, however a server writes them; texts in pieces."""
 
 import pytest
-from bookplate.provenance.suspect.echo import BadEchoError, Echo, echo_of
-from bookplate.provenance.suspect.pieces import context_before, pieces_of
+from bookplate.provenance.suspect.endpoint.echo import BadEchoError, Echo, echo_of
+from bookplate.provenance.suspect.endpoint.pieces import context_before, pieces_of
 
 
 @pytest.mark.parametrize("longest", [2, 3, 10, 50, 1_000, None])

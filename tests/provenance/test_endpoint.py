@@ -21,11 +21,11 @@ from bookplate.provenance.suspect import (
     open_suspect,
     refuse_same_model,
 )
-from bookplate.provenance.suspect.answers import AnswerStore, default_store
-from bookplate.provenance.suspect.budget import Budget
-from bookplate.provenance.suspect.endpoint import EndpointSuspect, Reaching
-from bookplate.provenance.suspect.http_client import Patience
-from bookplate.provenance.suspect.loading import Loading
+from bookplate.provenance.suspect.endpoint.answers import AnswerStore, default_store
+from bookplate.provenance.suspect.endpoint.budget import Budget
+from bookplate.provenance.suspect.endpoint.http_client import Patience
+from bookplate.provenance.suspect.endpoint.suspect import EndpointSuspect, Reaching
+from bookplate.provenance.suspect.local.loading import Loading
 from bookplate.stats import Input
 from bookplate.watermark.candidates import LexiconSource
 from bookplate.watermark.completion import completion_test

@@ -9,9 +9,9 @@ import pytest
 import torch
 from bookplate.errors import InvalidInput
 from bookplate.provenance.suspect import ChoiceSlot, TokenReader
-from bookplate.provenance.suspect.batching import fresh_scores, window_starts
-from bookplate.provenance.suspect.loading import Dtype, Loading
-from bookplate.provenance.suspect.local import TransformersSuspect
+from bookplate.provenance.suspect.local.batching import fresh_scores, window_starts
+from bookplate.provenance.suspect.local.loading import Dtype, Loading
+from bookplate.provenance.suspect.local.suspect import TransformersSuspect
 from bookplate.stats import Input
 from hypothesis import given
 from hypothesis import strategies as st

@@ -10,11 +10,11 @@ import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput
 from bookplate.provenance.palimpsest import Transcript, query_test
 from bookplate.provenance.suspect import ChoiceSlot, TokenReader, open_suspect, refuse_same_model
-from bookplate.provenance.suspect.loading import Loading
-from bookplate.provenance.suspect.losses import RecordedLosses
-from bookplate.provenance.suspect.questions import Place, Questions, collect, digest_of
-from bookplate.provenance.suspect.recorded import ANSWERS_SCHEMA, RecordedSuspect
-from bookplate.provenance.suspect.recording import record_answers
+from bookplate.provenance.suspect.local.loading import Loading
+from bookplate.provenance.suspect.recorded.losses import RecordedLosses
+from bookplate.provenance.suspect.recorded.questions import Place, Questions, collect, digest_of
+from bookplate.provenance.suspect.recorded.recording import record_answers
+from bookplate.provenance.suspect.recorded.suspect import ANSWERS_SCHEMA, RecordedSuspect
 from bookplate.stats import Input
 from bookplate.watermark.candidates import LexiconSource
 from bookplate.watermark.detect import detect

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from bookplate.errors import InvalidInput
-from bookplate.provenance.suspect import ChoiceSlot, network, open_suspect
-from bookplate.provenance.suspect.alignment import align_slots
-from bookplate.provenance.suspect.loading import Loading
-from bookplate.provenance.suspect.local import TransformersSuspect
-from bookplate.provenance.suspect.packing import packed_rows
+from bookplate.provenance.suspect import ChoiceSlot, open_suspect
+from bookplate.provenance.suspect.local import network
+from bookplate.provenance.suspect.local.alignment import align_slots
+from bookplate.provenance.suspect.local.loading import Loading
+from bookplate.provenance.suspect.local.packing import packed_rows
+from bookplate.provenance.suspect.local.suspect import TransformersSuspect
 from bookplate.stats import Input
 from scipy.stats import binom
 from transformers import (
@@ -388,11 +389,6 @@ def test_tokenizer_larger_than_the_model_is_refused(folder):
 def test_token_ids_beyond_the_vocabulary_are_refused(folder):
     with pytest.raises(InvalidInput, match="token id 5000"):
         open_suspect(str(folder)).token_logprobs([(1, 2), (3, 5_000)])
-
-
-@pytest.mark.parametrize("name", ["https://example.org/v1#model", "scores.parquet"])
-def test_ways_of_reaching_a_model_that_do_not_exist_yet_are_named(name):
-    assert "by their weights only" in refused(name)
 
 
 # ---- continuations --------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 import torch
 from bookplate.errors import InvalidInput
-from bookplate.provenance.suspect.loading import Loading, load
+from bookplate.provenance.suspect.local.loading import Loading, load
 from bookplate.stats import Input, choice_test
 from bookplate.watermark.candidates import (
     LexiconSource,

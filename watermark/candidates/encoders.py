@@ -17,8 +17,8 @@ from transformers import AutoModel
 
 from ...errors import InvalidInput
 from ...files import read_json
-from ...provenance.suspect.batching import batches
-from ...provenance.suspect.loading import Loading, load
+from ...provenance.suspect.local.batching import batches
+from ...provenance.suspect.local.loading import Loading, load
 from ...stats import Input
 
 __all__ = ["Encoder", "WordAt", "cosines", "longest_input"]

@@ -16,8 +16,14 @@ from typing import Any
 
 from ...errors import InvalidInput
 from ...files import canonical_json
-from ...provenance.suspect.answers import AnswerStore
-from ...provenance.suspect.http_client import Api, PassingTroubleError, Patience, Question, Reply
+from ...provenance.suspect.endpoint.answers import AnswerStore
+from ...provenance.suspect.endpoint.http_client import (
+    Api,
+    PassingTroubleError,
+    Patience,
+    Question,
+    Reply,
+)
 from ..selection import Budget, Slot
 from ..source_identity import SourceIdentity
 from .base import Proposal, settled

@@ -21,8 +21,8 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from ...errors import InvalidInput
-from ...provenance.suspect.batching import batches
-from ...provenance.suspect.loading import Loading, load
+from ...provenance.suspect.local.batching import batches
+from ...provenance.suspect.local.loading import Loading, load
 from ...stats import Input
 from ..selection import Budget, Slot
 from ..source_identity import SourceIdentity

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from ...errors import InvalidInput
-from ...files import Interrupted
+from ....errors import InvalidInput
+from ....files import Interrupted
 
 __all__ = ["Budget", "Taken"]
 

@@ -18,11 +18,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ...errors import BookplateError, InsufficientEvidence
-from ...files import canonical_json, new_file
-from ...stats import Input
-from .base import ChoiceSlot, Suspect, TokenTable
-from .record_files import read_columns, refuse_format, refuse_row
+from ....errors import BookplateError, InsufficientEvidence
+from ....files import canonical_json, new_file
+from ....stats import Input
+from ..base import ChoiceSlot, Suspect, TokenTable
+from .files import read_columns, refuse_format, refuse_row
 
 __all__ = ["QUESTIONS_FORMAT", "Place", "Question", "Questions", "collect", "digest_of"]
 

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ...errors import InvalidInput
+from ....errors import InvalidInput
 
 __all__ = ["AnswerStore", "default_store"]
 

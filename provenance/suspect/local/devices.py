@@ -2,7 +2,7 @@
 
 import torch
 
-from ...errors import InvalidInput
+from ....errors import InvalidInput
 
 __all__ = ["device_named", "first_line"]
 

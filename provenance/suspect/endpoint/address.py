@@ -4,7 +4,7 @@ import ipaddress
 import os
 from urllib.parse import urlsplit
 
-from ...errors import InvalidInput
+from ....errors import InvalidInput
 
 __all__ = ["checked_url", "is_loopback", "token_in"]
 

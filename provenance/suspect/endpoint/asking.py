@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from ...display import visible
-from ...files import canonical_json
+from ....display import visible
+from ....files import canonical_json
 from .answers import AnswerStore
 from .budget import Budget
 from .http_client import Api, Question, Reply

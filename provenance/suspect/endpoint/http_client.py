@@ -17,8 +17,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from ...display import visible
-from ...errors import BookplateError, InvalidInput
+from ....display import visible
+from ....errors import BookplateError, InvalidInput
 from .address import checked_url, is_loopback, token_in
 from .budget import Budget
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...errors import InvalidInput
+from ....errors import InvalidInput
 from .batching import batches
 from .devices import first_line
 

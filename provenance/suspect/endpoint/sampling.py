@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...files import canonical_json
+from ....files import canonical_json
 from .http_client import PassingTroubleError, Question
 
 __all__ = ["Draw", "continuations_of", "draw_question", "shares"]

@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ...display import visible
-from ...errors import InvalidInput
-from ...files import canonical_json, sha256_of_file
-from ...stats import Input
-from .base import ChoiceSlot
-from .record_files import read_frame, refuse_row
+from ....display import visible
+from ....errors import InvalidInput
+from ....files import canonical_json, sha256_of_file
+from ....stats import Input
+from ..base import ChoiceSlot
+from .files import read_frame, refuse_row
 
 __all__ = ["LOSS_PREFIX", "RecordedLosses"]
 

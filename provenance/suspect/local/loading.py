@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer
 
-from ...errors import InvalidInput
-from ...files import canonical_json
-from ...stats import Input
+from ....errors import InvalidInput
+from ....files import canonical_json
+from ....stats import Input
 from .devices import device_named, first_line
 from .folders import folder_digest, refuse_unsafe, refuse_unsafe_adapter, weights_digest
 

@@ -5,8 +5,8 @@ from typing import NoReturn
 
 import polars as pl
 
-from ...display import visible
-from ...errors import InvalidInput
+from ....display import visible
+from ....errors import InvalidInput
 
 __all__ = ["read_columns", "read_frame", "refuse_format", "refuse_row"]
 

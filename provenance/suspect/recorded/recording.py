@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ...errors import InvalidInput
-from ...files import canonical_json, new_file
-from ...stats import Input
-from .base import Suspect, TokenReader
+from ....errors import InvalidInput
+from ....files import canonical_json, new_file
+from ....stats import Input
+from ..base import Suspect, TokenReader
 from .questions import Place, Question, Questions
-from .recorded import ANSWERS_FORMAT, ANSWERS_SCHEMA, refuse_malformed
+from .suspect import ANSWERS_FORMAT, ANSWERS_SCHEMA, refuse_malformed
 
 __all__ = ["record_answers"]
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .base import ChoiceSlot
+from ..base import ChoiceSlot
 
 __all__ = ["AlignedSlot", "align_slots"]
 

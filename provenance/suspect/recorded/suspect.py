@@ -17,14 +17,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ...display import visible
-from ...errors import InvalidInput
-from ...files import sha256_of_file
-from ...stats import Input
-from .base import ChoiceSlot, Suspect, TokenTable
+from ....display import visible
+from ....errors import InvalidInput
+from ....files import sha256_of_file
+from ....stats import Input
+from ..base import ChoiceSlot, Suspect, TokenTable
+from .files import read_columns, read_frame, refuse_format, refuse_row
 from .losses import LOSS_PREFIX, RecordedLosses
 from .questions import Place, Question, digest_of
-from .record_files import read_columns, read_frame, refuse_format, refuse_row
 
 __all__ = ["ANSWERS_FORMAT", "ANSWERS_SCHEMA", "RecordedSuspect", "open_recorded"]
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from ...errors import InvalidInput
-from ...stats import Input
+from ....errors import InvalidInput
+from ....stats import Input
+from ..base import ChoiceSlot, TokenTable
 from .alignment import align_slots
-from .base import ChoiceSlot, TokenTable
 from .batching import fresh_scores, window_starts
 from .devices import first_line
 from .generation import continuations

@@ -14,12 +14,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InvalidInput
-from ...files import canonical_json
-from ...stats import Input
+from ....errors import InvalidInput
+from ....files import canonical_json
+from ....stats import Input
+from ..base import ChoiceSlot, TokenTable
 from .answers import AnswerStore, default_store
 from .asking import Asker
-from .base import ChoiceSlot, TokenTable
 from .budget import Budget
 from .echo import (
     BadEchoError,

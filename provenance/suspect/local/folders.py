@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from ...errors import InvalidInput
-from ...files import read_json, sha256_of_file
+from ....errors import InvalidInput
+from ....files import read_json, sha256_of_file
 
 __all__ = ["folder_digest", "refuse_unsafe", "refuse_unsafe_adapter", "weights_digest"]
 

@@ -1,0 +1,6 @@
+"""Models whose weights are at hand, through transformers. Importing this imports torch."""
+
+from .loading import Dtype, Loading
+from .suspect import TransformersSuspect
+
+__all__ = ["Dtype", "Loading", "TransformersSuspect"]
