@@ -45,15 +45,23 @@ class CandidatesName(StrEnum):
     LLM = "llm"
 
 
+class EngineName(StrEnum):
+    """The values of --engine."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 _WHICH, _WHO = "Which words may change", "Who chooses, and for whom"
 
 
 def embed(
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
             help="Dataset: .parquet, .jsonl or .csv, the latter two also .gz or .zst, or a folder of such "
-            "files."
+            "files. Or parquet files at hf://, s3://, gs:// or az://, such as "
+            "'s3://bucket/folder/*.parquet'."
         ),
     ],
     out: Annotated[
@@ -184,6 +192,13 @@ def embed(
         ),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
+    engine: Annotated[
+        EngineName,
+        typer.Option(
+            help="local: processes of this machine. ray: of the cluster that RAY_ADDRESS names; without "
+            "it one is started here."
+        ),
+    ] = EngineName.LOCAL,
     text_column: TextColumn = "text",
     id_column: IdColumn = None,
     as_json: AsJson = False,
@@ -197,6 +212,7 @@ def embed(
     from ..watermark.keys import MarkingKey
     from ..watermark.lexicon import Tier
     from ..watermark.marking import Marking, Mode, Unit
+    from ..watermark.piecework import Engine
     from ..watermark.selection import Budget
 
     default_ghosts = 19 if unit is UnitName.RECORD else 0
@@ -220,6 +236,7 @@ def embed(
         answers=answers,
         protect=() if protect is None else _words_in(protect),
         budget=Budget(per_sentence=per_sentence, share=share, most_per_record=per_record),
+        rarer_only=mode is ModeName.LEXIMARK,
     )
     with _resumable(out), working(f"marking {source}") as show:
         summary = embed_file(
@@ -233,6 +250,7 @@ def embed(
             dataset=_named("--dataset", dataset),
             recipient=_named("--recipient", recipient),
             workers=workers,
+            engine=Engine(engine.value),
             progress=lambda rows: show(f"marking {source}: {rows:,} rows"),
         )
     if as_json:

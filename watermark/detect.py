@@ -17,13 +17,12 @@ from .evidence import KEY_ASSUMPTION, Evidence
 from .keys import MarkingKey
 from .marking import Mode, Unit
 from .recipients import copies_of
-from .scoring import UnitScores, score_units, score_variants, variants_of
+from .scoring import UnitScores, score_units, score_variants, unit_weights, variants_of
 
 __all__ = ["detect", "detect_recipients", "unit_test"]
 
 # Levels of a reference's own test: refused as having seen the release, or only pointed out.
 _SPOILT_REFERENCE, _DOUBTFUL_REFERENCE = 1e-4, 1e-2
-_SLOT_NOISE = 2.0  # variance between slots of a type, relative to that between models
 
 
 def detect(
@@ -103,12 +102,11 @@ def detect_recipients(
 def unit_test(
     scores: UnitScores, references: Sequence[UnitScores], *, seed: int, n_resamples: int = 99_999
 ) -> Finding:
-    """`choice_test` over units, each weighted by m / (m + 2), m its number of slots.
+    """`choice_test` over units, each weighted by `unit_weights`.
 
-    The mean over m slots of a type's scores has variance tau^2 + s^2 / m: how models differ in their
-    taste for the words, and the noise of single slots. Its inverse is proportional to m / (m + s^2/tau^2).
-    The ratio 2 was chosen on models trained for that purpose alone; any weight that depends on the
-    originals only, as this does, leaves the p-value exact.
+    How frequent each word is in general text is regressed out as a reference's scores are: every model
+    prefers frequent words, and the table knows them beforehand. Neither weights nor regression depend
+    on the draw, so the p-value is exact.
 
     Args:
         scores: Scores under the suspect.
@@ -119,14 +117,25 @@ def unit_test(
     Returns:
         A finding.
     """
-    return choice_test(
+    known = [scores.frequencies, *(reference.values for reference in references)]
+    finding = choice_test(
         scores.values,
         scores.chosen,
-        references=[reference.values for reference in references],
-        weights=scores.n_slots / (scores.n_slots + _SLOT_NOISE),
+        references=known,
+        weights=unit_weights(scores, known),
         seed=seed,
         n_resamples=n_resamples,
     )
+    effect = finding.effect
+    after = " after word frequency" + (f" and{_after(len(references))[6:]}" if references else "")
+    return finding.about(
+        effect=replace(effect, name=effect.name.replace(_after(len(known)), after))
+    )
+
+
+def _after(n_references: int) -> str:
+    """How `choice_test` names what it regressed out."""
+    return f" after {n_references} reference{'s' * (n_references > 1)}"
 
 
 class _Scored(ABC):

@@ -1,42 +1,41 @@
-"""Marking a dataset before release, and taking the marks out again."""
+"""Marking a dataset before release; `restore` takes the marks out again."""
 
 import itertools
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TypedDict
 
 from .. import __version__
-from ..errors import InsufficientEvidence, InvalidInput, VerificationError
-from ..files import new_file, new_folder, resumable_folder, sha256_of_file
+from ..errors import InsufficientEvidence, InvalidInput
+from ..files import resumable_folder, sha256_of_file
 from .candidates import CandidateSource, LexiconSource
 from .keys import MarkingKey
-from .manifest import Manifest, ManifestHeader, MarkedRecord, digest_of
+from .manifest import Manifest, ManifestHeader
 from .marking import Marking, Mode
 from .merging import merge
-from .piecework import Job, Part, do_pieces
-from .release import Release
-from .tables import (
-    ENDINGS,
-    PIECE_BYTES,
-    Columns,
-    Piece,
-    apply_edits,
-    dataset_files,
-    format_of,
-    join,
-    pieces_of,
-    refuse_empty,
-    table_file,
-)
+from .piecework import Engine, Job, Part, do_pieces, refuse_missing_engine
+from .release import RELEASE_NAME, Release
+from .restore import original_texts, restore
+from .sources import Source, source_of
+from .tables import PIECE_BYTES, Columns, Piece, join, pieces_of, refuse_empty
 from .texts import mark_text
 
-__all__ = ["EmbedSummary", "embed", "mark_text", "mark_texts", "original_texts", "restore"]
+__all__ = [
+    "RELEASE_NAME",
+    "EmbedOptions",
+    "EmbedSummary",
+    "Engine",
+    "embed",
+    "mark_text",
+    "mark_texts",
+    "original_texts",
+    "restore",
+]
 
 MANIFEST_NAME = "manifest.parquet"
-RELEASE_NAME = "release.json"
 CONTEXT_PIECE_BYTES = (
     1 << 18
 )  # a model reads some hundred sentences a second; a kill loses one piece
@@ -71,6 +70,10 @@ def _refuse_no_draws(marking: Marking, recipient: str) -> None:
         )
 
 
+def _default(marking: Marking) -> LexiconSource:
+    return LexiconSource(rarer_only=marking.mode is Mode.LEXIMARK)
+
+
 def mark_texts(
     texts: Sequence[str],
     key: MarkingKey,
@@ -101,7 +104,7 @@ def mark_texts(
         InsufficientEvidence: If no text has a slot, so that nothing would be marked.
     """
     _refuse_no_draws(marking, recipient)
-    source = LexiconSource() if candidates is None else candidates
+    source = _default(marking) if candidates is None else candidates
     key = key.for_copy(dataset, recipient)
     drawer = key.drawer()
     distinct = list(dict.fromkeys(texts))
@@ -137,8 +140,22 @@ def _refuse_no_slots(n_slots: int, n_texts: int) -> None:
         )
 
 
+class EmbedOptions(TypedDict, total=False):
+    """What `embed` can be told beside its source; see there."""
+
+    text_column: str
+    id_column: str | None
+    candidates: CandidateSource | None
+    dataset: str
+    recipient: str
+    workers: int
+    engine: Engine
+    piece_bytes: int | None
+    progress: Callable[[int], object]
+
+
 def embed(
-    source: Path,
+    source: Path | str | Source,
     out: Path,
     key: MarkingKey,
     marking: Marking,
@@ -149,6 +166,7 @@ def embed(
     dataset: str = "",
     recipient: str = "",
     workers: int = 1,
+    engine: Engine = Engine.LOCAL,
     piece_bytes: int | None = None,
     progress: Callable[[int], object] = lambda rows: None,
 ) -> EmbedSummary:
@@ -156,11 +174,11 @@ def embed(
 
     The dataset is worked on in pieces, in memory that does not grow with it. A run that was killed is
     taken up again by the same call; see `resumable_folder`. The files it writes are the same bytes for
-    any number of workers, any size of pieces and any interruption.
+    any number of workers, any engine, any size of pieces and any interruption.
 
     Args:
         source: A file (see `ENDINGS`), or a folder of such files, also in folders; hidden ones are left
-            out.
+            out. Or parquet files in an object store, see `RemoteFiles`. Or any other `Source`.
         out: A folder that does not exist yet.
         key: The secret key.
         marking: How to mark.
@@ -171,6 +189,7 @@ def embed(
         recipient: See `mark_texts`.
         workers: Number of processes. With more than one, a script that calls this must be importable:
             its own work stands below `if __name__ == "__main__":`.
+        engine: Whose processes they are: this machine's, or those of Ray; see `ray_engine`.
         piece_bytes: Uncompressed bytes of a piece of a text file, about; default: `PIECE_BYTES`, and
             `CONTEXT_PIECE_BYTES` where a model reads every sentence.
         progress: Called after each piece with the number of rows done so far.
@@ -181,18 +200,18 @@ def embed(
     Raises:
         InvalidInput: If the dataset cannot be read or `out` exists; nothing is left behind then.
         InsufficientEvidence: If nothing could be marked.
+        Interrupted: If a worker or the Ray cluster was lost.
     """
-    source_of_words = LexiconSource() if candidates is None else candidates
+    source_of_words = _default(marking) if candidates is None else candidates
     if piece_bytes is None:
         piece_bytes = CONTEXT_PIECE_BYTES if source_of_words.reads_context else PIECE_BYTES
     if workers < 1 or piece_bytes < 1:
         raise InvalidInput(f"expected at least 1 worker and 1 byte, got {workers}, {piece_bytes}")
     _refuse_no_draws(marking, recipient)
-    files = dataset_files(source)
-    for name, path in files.items():
-        if name.split("/")[0] == RELEASE_NAME:
-            raise InvalidInput(f"{path}: {RELEASE_NAME} is the name of a file of ours", "rename it")
+    refuse_missing_engine(engine)
     columns = Columns(text_column, id_column)
+    data = source_of(source)
+    data.check(columns)
     key = key.for_copy(dataset, recipient)
     header = ManifestHeader(
         marking=marking,
@@ -206,21 +225,32 @@ def embed(
         "header": header.metadata(),
         "columns": columns.names(),
         "piece_bytes": piece_bytes,
-        "files": [_identity(name, path) for name, path in files.items()],
+        "files": data.identity(),
     }
     with resumable_folder(out, description) as unfinished:
         job = Job(key, marking, source_of_words, unfinished.parts)
-        cut = {name: _Cut(path, columns, piece_bytes) for name, path in files.items()}
-        pieces = itertools.chain.from_iterable(cut.values())
-        units, done = _collected(do_pieces(pieces, job, workers=workers), progress)
-        parts = _by_file(cut, done)
+        files = data.files(unfinished.parts / "source")
+        with _named_by_origin(data, files):
+            cut = {name: _Cut(path, columns, piece_bytes) for name, path in files.items()}
+            pieces = itertools.chain.from_iterable(cut.values())
+            marked = do_pieces(pieces, job, workers=workers, engine=engine)
+            units, done = _collected(marked, progress)
+            parts = _by_file(cut, done)
         return _assemble(files, parts, unfinished.whole, header, len(units))
 
 
-def _identity(name: str, path: Path) -> list[str | int]:
-    """What tells a file from another version of it."""
-    found = path.stat()
-    return [json.dumps(name), found.st_size, str(found.st_mtime_ns)]
+@contextmanager
+def _named_by_origin(source: Source, files: Mapping[str, Path]) -> Generator[None]:
+    """Let errors speak of a file by the name its owner knows, not by that of our copy."""
+    try:
+        yield
+    except InvalidInput as error:
+        message = str(error)
+        for name, path in files.items():
+            message = message.replace(str(path), source.origin(name))
+        if message == str(error):
+            raise
+        raise InvalidInput(message, error.hint) from error
 
 
 class _Cut:
@@ -286,7 +316,9 @@ def _assemble(
         target.parent.mkdir(parents=True, exist_ok=True)
         join(path, (part.released for part in parts[name]), target)
     all_parts = list(itertools.chain.from_iterable(parts.values()))
-    merged = merge(all_parts, private / MANIFEST_NAME, header)
+    manifest = private / MANIFEST_NAME
+    manifest.touch(mode=0o600)  # private wherever its owner moves it
+    merged = merge(all_parts, manifest, header)
     Release(
         marking=header.marking,
         candidates=header.candidates,
@@ -302,129 +334,3 @@ def _assemble(
         units=n_units or merged.slots,
         edited_words=merged.edited_words,
     )
-
-
-def restore(
-    released: Path,
-    manifest_path: Path,
-    out: Path,
-    *,
-    text_column: str = "text",
-    id_column: str | None = None,
-) -> int:
-    """Take the marks out of a released file, or of a folder of them.
-
-    Files are read and written bit by bit; the manifest is held in memory.
-
-    Args:
-        released: A released file, or the folder `release/`; its rows may come in another order, or be
-            fewer.
-        manifest_path: The private manifest.
-        out: File to write, of the same ending, or folder; it must not exist.
-        text_column: Column of the texts.
-        id_column: Column of the dataset's own ids, if the release was made with one; only needed
-            where rows were moved and two originals became the same text.
-
-    Returns:
-        Number of rows written; every one was checked against the digest of its original.
-
-    Raises:
-        InvalidInput: If a file cannot be read, or `out` exists.
-        VerificationError: If a text is not in this release, or could be one of several originals.
-    """
-    columns = Columns(text_column, id_column)
-    if released.is_dir():
-        with new_folder(out) as staged:
-            manifest = Manifest.read(manifest_path)
-            total = 0
-            for name, path in dataset_files(released, but=RELEASE_NAME).items():
-                target = staged / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                total += _restore_file(path, manifest, target, columns)
-        return total
-    ending = released.suffix if not _known(released) else format_of(released).ending
-    if not out.name.lower().endswith(ending.lower()):
-        raise InvalidInput(
-            f"{out}: expected the ending {ending}, as {released.name} has",
-            "a table is restored in the format it was released in",
-        )
-    with new_file(out) as staged:
-        return _restore_file(released, Manifest.read(manifest_path), staged, columns)
-
-
-def _known(path: Path) -> bool:
-    return path.name.lower().endswith(ENDINGS)
-
-
-def _restore_file(released: Path, manifest: Manifest, target: Path, columns: Columns) -> int:
-    """Write the original of one file; returns its number of rows."""
-    table_file(released)
-    records = list(_records_of(released, manifest, columns))
-    refuse_empty(released, len(records))
-
-    def originals(part: Path) -> Iterator[Path]:
-        """Each piece's original rows, one after the other in the same place."""
-        row = 0
-        for piece in pieces_of(released, columns):
-            table = piece.after(row).read()
-            edits = []
-            for text in table.texts:
-                record = records[row]
-                row += 1
-                _checked_original(text, record, f"{released}: row {row}")
-                edits.append(record.restore_edits())
-            table.write(part, edits)
-            yield part
-
-    with TemporaryDirectory(prefix=".bookplate-", dir=target.parent) as scratch:
-        join(released, originals(Path(scratch) / "part"), target)
-    return len(records)
-
-
-def _records_of(released: Path, manifest: Manifest, columns: Columns) -> Iterator[MarkedRecord]:
-    digests: list[str] = []
-    ids: list[str] = []
-    for piece in pieces_of(released, columns):
-        table = piece.after(len(digests)).read()
-        digests += map(digest_of, table.texts)
-        ids += table.ids or ()
-    yield from manifest.match_digests(
-        digests,
-        str(released),
-        ids=None if columns.id is None else ids,
-        first_row=manifest.first_row_of(released),
-    )
-
-
-def original_texts(
-    manifest: Manifest, texts: Sequence[str], where: str, *, first_row: int | None = 0
-) -> dict[str, str]:
-    """The original text of each record that is present, by its digest.
-
-    Args:
-        manifest: The manifest.
-        texts: Released texts.
-        where: Name of their file, for error messages.
-        first_row: Rows of the release before them; None if unknown.
-
-    Returns:
-        Original texts by record, each checked against its digest.
-
-    Raises:
-        VerificationError: If a text is not in this release.
-    """
-    matched = zip(texts, manifest.match(texts, where, first_row=first_row), strict=True)
-    return {
-        record.record: _checked_original(text, record, f"{where}: row {row}")
-        for row, (text, record) in enumerate(matched, 1)
-    }
-
-
-def _checked_original(text: str, record: MarkedRecord, where: str) -> str:
-    original = apply_edits(text, record.restore_edits())
-    if digest_of(original) != record.record:
-        raise VerificationError(
-            f"{where}: taking the marks out does not give the original",
-            "the manifest was altered, or belongs to another release",
-        )
-    return original

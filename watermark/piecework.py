@@ -1,4 +1,4 @@
-"""Marking a dataset piece by piece, in this process or in several.
+"""Marking a dataset piece by piece, in this process, in several, or on other machines.
 
 Every piece is finished on its own: its released rows, its rows of the manifest and a summary lie in
 the folder of parts before the next begins. What depends on several pieces is left to `merging`.
@@ -11,16 +11,20 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from ..errors import BookplateError
+from ..errors import BookplateError, InvalidInput
 from ..files import Interrupted
 from .candidates import CandidateSource
 from .keys import MarkingKey
@@ -29,7 +33,7 @@ from .marking import Marking, Unit
 from .tables import Piece
 from .texts import mark_text
 
-__all__ = ["Job", "Part", "do_pieces", "mark_piece"]
+__all__ = ["Begin", "Engine", "Job", "Part", "do_pieces", "mark_piece", "refuse_missing_engine"]
 
 _AHEAD = 2  # pieces that wait for each worker, so that none is idle
 _ROW_GROUP = 1_024  # merging reads slices of a part
@@ -147,24 +151,51 @@ def mark_piece(piece: Piece, stem: Path, job: Job) -> Part:
     return part
 
 
-def do_pieces(pieces: Iterable[Piece], job: Job, *, workers: int) -> Iterator[Part]:
+class Engine(StrEnum):
+    """Whose processes mark the pieces."""
+
+    LOCAL = "local"  # this machine's
+    RAY = "ray"  # those of a Ray cluster
+
+
+def refuse_missing_engine(engine: Engine) -> None:
+    """Check that an engine is installed.
+
+    Raises:
+        InvalidInput: If it is not.
+    """
+    if engine is Engine.RAY and find_spec("ray") is None:
+        raise InvalidInput("the engine 'ray' needs the package ray", "pip install 'bookplate[ray]'")
+
+
+def do_pieces(
+    pieces: Iterable[Piece], job: Job, *, workers: int, engine: Engine = Engine.LOCAL
+) -> Iterator[Part]:
     """Mark pieces; those whose parts are there already are not marked again.
 
     Args:
         pieces: The pieces of all files, in order.
         job: How to mark.
-        workers: Number of processes; 1 for this one alone.
+        workers: Number of processes; 1 of the local engine is this one.
+        engine: Whose processes they are.
 
     Yields:
         The part of each piece, in order.
 
     Raises:
         BookplateError: If a piece is not what it should be; the message is that of the first such
-            piece, and does not depend on the number of workers.
-        Interrupted: If a worker was killed.
+            piece, and does not depend on workers and engine.
+        Interrupted: If a worker was killed, or the cluster was lost.
     """
     named = ((piece, job.parts / f"{number:08d}") for number, piece in enumerate(pieces))
-    yield from _alone(named, job) if workers == 1 else _together(named, job, workers)
+    if engine is Engine.RAY:
+        from .ray_engine import ray_workers  # ray is an extra
+
+        yield from _together(named, job, workers, ray_workers(job, workers))
+    elif workers == 1:
+        yield from _alone(named, job)
+    else:
+        yield from _together(named, job, workers, _processes(job, workers))
 
 
 _Named = Iterator[tuple[Piece, Path]]
@@ -178,9 +209,34 @@ def _alone(named: _Named, job: Job) -> Iterator[Part]:
         yield part
 
 
-def _together(named: _Named, job: Job, workers: int) -> Iterator[Part]:
+# Begins to mark a piece, and gives a function that waits for its part. That raises what `mark_piece`
+# raises.
+Begin = Callable[[Piece, Path], Callable[[], Part]]
+
+
+def _together(
+    named: _Named, job: Job, workers: int, open_engine: AbstractContextManager[Begin]
+) -> Iterator[Part]:
     rows = _RowCounter()
-    waiting: deque[tuple[Piece, Path, Future[Part] | Part]] = deque()
+    waiting: deque[tuple[Piece, Path, Callable[[], Part]]] = deque()
+    with open_engine as begin:
+        for piece, stem in named:
+            finished = Part.finished(stem, piece)
+            wait = partial(_itself, finished) if finished else begin(piece, stem)
+            waiting.append((piece, stem, wait))
+            if len(waiting) > workers * (1 + _AHEAD):
+                yield _settled(*waiting.popleft(), rows, job)
+        while waiting:
+            yield _settled(*waiting.popleft(), rows, job)
+
+
+def _itself(part: Part) -> Part:
+    return part
+
+
+@contextmanager
+def _processes(job: Job, workers: int) -> Generator[Begin]:
+    """Other processes of this machine."""
     pool = ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
@@ -188,13 +244,7 @@ def _together(named: _Named, job: Job, workers: int) -> Iterator[Part]:
         initargs=(job,),
     )
     try:
-        for piece, stem in named:
-            finished = Part.finished(stem, piece)
-            waiting.append((piece, stem, finished or pool.submit(_work, piece, stem)))
-            if len(waiting) > workers * (1 + _AHEAD):
-                yield _settled(*waiting.popleft(), rows, job)
-        while waiting:
-            yield _settled(*waiting.popleft(), rows, job)
+        yield lambda piece, stem: pool.submit(_work, piece, stem).result
     except BrokenProcessPool as error:
         raise Interrupted(
             "a worker process was killed, perhaps for lack of memory",
@@ -206,16 +256,13 @@ def _together(named: _Named, job: Job, workers: int) -> Iterator[Part]:
 
 
 def _settled(
-    piece: Piece, stem: Path, result: "Future[Part] | Part", rows: "_RowCounter", job: Job
+    piece: Piece, stem: Path, wait: Callable[[], Part], rows: "_RowCounter", job: Job
 ) -> Part:
-    if isinstance(result, Part):
-        part = result
-    else:
-        try:
-            part = result.result()
-        except BookplateError:
-            # The worker did not know how many rows come before; here we do, and can name the row.
-            part = mark_piece(rows.placed(piece), stem, job)
+    try:
+        part = wait()
+    except BookplateError:
+        # The worker did not know how many rows come before; here we do, and can name the row.
+        part = mark_piece(rows.placed(piece), stem, job)
     rows.add(piece, part)
     return part
 

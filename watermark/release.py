@@ -12,8 +12,9 @@ from ..provenance.custody import MerkleCommitment
 from .marking import Marking
 from .source_identity import SourceIdentity
 
-__all__ = ["Release"]
+__all__ = ["RELEASE_NAME", "Release", "stays_below"]
 
+RELEASE_NAME = "release.json"
 _FORMAT = "bookplate-release/1"
 
 
@@ -75,13 +76,13 @@ def _files(data: object) -> dict[str, str]:
     if not isinstance(data, dict) or not data:
         raise ValueError(f"{data!r} does not list the released files")
     for name, digest in data.items():
-        if not _stays_below(name):
+        if not stays_below(name):
             raise ValueError(f"{name!r} is no path below the release")
         hexadecimal(64, digest, f"digest of {name!r}")
     return data
 
 
-def _stays_below(name: str) -> bool:
+def stays_below(name: str) -> bool:
     """Whether a name is a plain relative path, whatever the system it is read on."""
     parts = name.split("/")
     return (

@@ -1,5 +1,6 @@
 """What a suspect says of every choice of every unit, and of whole variants; nothing here knows the draw."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,10 @@ from .evidence import Evidence
 from .manifest import MarkedRecord
 from .tables import apply_edits
 
-__all__ = ["UnitScores", "score_units", "score_variants", "variants_of"]
+__all__ = ["UnitScores", "score_units", "score_variants", "unit_weights", "variants_of"]
+
+_SLOT_NOISE = 2.0  # variance between slots of a type, relative to that between models
+_SHRINKAGE = 3.0  # of a unit's spread towards the mean spread, which counts so many times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +26,14 @@ class UnitScores:
     Attributes:
         names: Name of each unit, see `Marking.unit_name`, ascending.
         values: Per unit the mean log-probability of each of its choices.
+        frequencies: Per unit the log of each choice's frequency in general text, in nats.
         chosen: Index of the released choice of each unit.
         n_slots: Number of slots each unit's scores are averaged over.
     """
 
     names: tuple[str, ...]
     values: tuple[NDArray[np.float64], ...]
+    frequencies: tuple[NDArray[np.float64], ...]
     chosen: NDArray[np.int64]
     n_slots: NDArray[np.int64]
 
@@ -56,6 +62,7 @@ def score_units(evidence: Evidence, suspect: Suspect) -> UnitScores:
     scores = suspect.choice_logprobs(texts, places)
     name_of = evidence.manifest.marking.unit_name
     totals: dict[str, tuple[NDArray[np.float64], int, int]] = {}
+    surprisals: dict[str, NDArray[np.float64]] = {}
     for record, record_scores in zip(records, scores, strict=True):
         for index, (slot, score) in enumerate(zip(record.slots, record_scores, strict=True)):
             if not np.isfinite(score).all():
@@ -68,6 +75,7 @@ def score_units(evidence: Evidence, suspect: Suspect) -> UnitScores:
                     "the manifest was altered",
                 )
             totals[name] = (total + score, count + 1, chosen)
+            surprisals[name] = surprisals.get(name, 0.0) + np.array(slot.surprisals)
     if not totals:
         raise InsufficientEvidence(
             "no marked word could be scored", "are these the released texts?"
@@ -76,9 +84,56 @@ def score_units(evidence: Evidence, suspect: Suspect) -> UnitScores:
     return UnitScores(
         names=names,
         values=tuple(totals[name][0] / totals[name][1] for name in names),
+        frequencies=tuple(-math.log(2) * surprisals[name] / totals[name][1] for name in names),
         chosen=np.array([totals[name][2] for name in names]),
         n_slots=np.array([totals[name][1] for name in names]),
     )
+
+
+def unit_weights(
+    scores: UnitScores, known: Sequence[Sequence[NDArray[np.float64]]]
+) -> NDArray[np.float64]:
+    r"""How much each unit counts: more with many slots, less where its choices differ much anyway.
+
+    .. math:: a_u = \frac{m_u}{m_u + 2} \Big/ \Big(3 + \frac{v_u}{\bar v}\Big)
+
+    m_u is the number of slots. The mean over m slots has variance tau^2 + s^2 / m: how models differ in
+    their taste for the words, and the noise of single slots; its inverse is proportional to
+    m / (m + s^2 / tau^2). v_u is the variance of the unit's scores over its choices, which is what it
+    adds to the statistic's null variance, and v-bar its weighted mean. The best weight is signal by
+    variance; one unit's variance is a poor estimate, so it is shrunk. Both constants were chosen on models
+    trained for that purpose alone (benchmarks/RESULTS.md).
+
+    A variance over all choices does not know which of them was released, so the test stays exact.
+
+    Args:
+        scores: Scores under the suspect.
+        known: Scores of the same choices that are regressed out first, as in `choice_test`.
+
+    Returns:
+        Positive weights, shape (U,).
+    """
+    base: NDArray[np.float64] = scores.n_slots / (scores.n_slots + _SLOT_NOISE)
+    sizes = np.array([value.size for value in scores.values])
+    columns = [_centred(values, sizes) for values in (scores.values, *known)]
+    by_row = np.repeat(base / np.sqrt(sizes), sizes)  # as `choice_test` weighs its rows
+    target, covariates = columns[0], np.reshape(columns[1:], (len(known), int(sizes.sum()))).T
+    slopes = np.linalg.lstsq(covariates * by_row[:, None], target * by_row)[0]
+    squares = (target - covariates @ slopes) ** 2
+    variances = np.add.reduceat(squares, np.cumsum(sizes) - sizes) / sizes
+    typical = float(np.average(variances, weights=base))
+    return base / (_SHRINKAGE + variances / typical) if typical > 0 else base
+
+
+def _centred(
+    values: Sequence[NDArray[np.float64]], sizes: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """All scores less their unit's mean, one after the other, of largest magnitude 1."""
+    flat = np.concatenate(values)
+    means = np.add.reduceat(flat, np.cumsum(sizes) - sizes) / sizes
+    centred: NDArray[np.float64] = flat - np.repeat(means, sizes)
+    largest = float(np.abs(centred).max())
+    return centred / largest if largest > 0 else centred
 
 
 def variants_of(evidence: Evidence, records: Sequence[MarkedRecord]) -> list[list[str]]:

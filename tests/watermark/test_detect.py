@@ -16,7 +16,7 @@ from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.lexicon import Lexicon, Tier
 from bookplate.watermark.manifest import digest_of
 from bookplate.watermark.marking import Marking, Unit
-from bookplate.watermark.scoring import score_units
+from bookplate.watermark.scoring import score_units, unit_weights
 from bookplate.watermark.tables import apply_edits
 from scipy.stats import binom
 
@@ -267,6 +267,93 @@ def test_unit_scores_are_means_over_slots(texts):
     for word, values, n in zip(scores.names, scores.values, scores.n_slots, strict=True):
         assert values[0] == pytest.approx(np.mean(starts[word]))
         assert n == len(starts[word])
+
+
+def test_frequencies_are_those_of_the_table(texts):
+    evidence = evidence_of(texts, key_of(3), BY_TYPE)
+    scores = score_units(evidence, Taste())
+    surprisals = {s.unit: s.surprisals for r in evidence.manifest.records for s in r.slots}
+    for word, frequencies in zip(scores.names, scores.frequencies, strict=True):
+        assert frequencies == pytest.approx(-np.log(2) * np.array(surprisals[word]))
+
+
+def weights_by_definition(scores, known):
+    """`unit_weights` unit by unit; what is known is regressed out by the normal equations."""
+    base = [n / (n + 2) for n in scores.n_slots]
+    rows, target = [], []
+    for u, values in enumerate(scores.values):
+        for i, value in enumerate(values):
+            scale = base[u] / len(values) ** 0.5
+            rows.append([scale * (k[u][i] - np.mean(k[u])) for k in known])
+            target.append(scale * (value - np.mean(values)))
+    a = np.array(rows)
+    slopes = np.linalg.solve(a.T @ a, a.T @ np.array(target))
+    variances = []
+    for u, values in enumerate(scores.values):
+        rest = values - np.mean(values)
+        for slope, k in zip(slopes, known, strict=True):
+            rest = rest - slope * (k[u] - np.mean(k[u]))
+        variances.append(np.mean(rest**2))
+    typical = np.average(variances, weights=base)
+    return [b / (3 + v / typical) for b, v in zip(base, variances, strict=True)]
+
+
+def test_weights_follow_their_definition(texts):
+    evidence = evidence_of(texts, key_of(3), BY_TYPE)
+    scores = score_units(evidence, Taste(whim=3.0))
+    reference = score_units(evidence, Taste("reference", whim=3.0))
+    for known in ([scores.frequencies], [scores.frequencies, reference.values]):
+        expected = weights_by_definition(scores, known)
+        assert unit_weights(scores, known) == pytest.approx(expected)
+
+
+def test_weights_do_not_know_the_draw(texts):
+    """Else the test would not be exact."""
+    evidence = evidence_of(texts, key_of(3), BY_TYPE)
+    scores = score_units(evidence, Taste())
+    redrawn = replace(evidence, manifest=evidence.manifest.redrawn(key_of(4)))
+    other = score_units(redrawn, Taste())
+    assert not np.array_equal(scores.chosen, other.chosen)
+    ours = unit_weights(scores, [scores.frequencies])
+    assert np.array_equal(ours, unit_weights(other, [other.frequencies]))
+
+
+def test_weights_of_units_that_say_nothing(texts):
+    """A suspect that gives all words one score has no spread to compare with."""
+    scores = score_units(evidence_of(texts, key_of(3), BY_TYPE), Taste(whim=0.0))
+    flat = replace(scores, values=tuple(np.zeros(v.size) for v in scores.values))
+    assert unit_weights(flat, []) == pytest.approx(scores.n_slots / (scores.n_slots + 2))
+    assert detect(
+        evidence_of(texts, key_of(3), BY_TYPE), Constant(), seed=1
+    ).p_value == pytest.approx(1.0)
+
+
+class Constant(Taste):
+    def word(self, word):
+        return -1.0
+
+
+def test_taste_for_frequent_words_is_taken_out(texts):
+    """Mean z over four keys of a suspect that likes frequent words, as all do, and a little the released."""
+    z = []
+    for number in range(4):
+        evidence = evidence_of(texts[:150], key_of(number), BY_TYPE)
+        bits = {
+            choice: surprisal
+            for r in evidence.manifest.records
+            for s in r.slots
+            for choice, surprisal in zip(s.choices, s.surprisals, strict=True)
+        }
+        chosen = released_words(evidence)
+        guilty = Taste(
+            "guilty", lambda w, b=bits, c=chosen: 0.3 * (w in c) - b.get(w, 0.0), whim=0.3
+        )
+        finding = detect(evidence, guilty, seed=1)
+        z.append(finding.statistic.value)
+    assert np.mean(z) > 2
+    assert "after word frequency, in nats" in finding.effect.name
+    other = detect(evidence, guilty, references=[Taste("reference")], seed=1)
+    assert "after word frequency and 1 reference, in nats" in other.effect.name
 
 
 def test_slots_that_cannot_be_scored_are_left_out_and_counted(texts):

@@ -30,6 +30,7 @@ from bookplate.watermark.manifest import Manifest, digest_of, leaf_of
 from bookplate.watermark.marking import Marking, Unit
 from bookplate.watermark.release import Release
 from bookplate.watermark.tables import Columns, pieces_of, read_table
+from bookplate.watermark.tables.parquet import described
 
 BROAD = LexiconSource(Lexicon.shipped(Tier.BROAD))
 BY_TYPE = Marking()
@@ -129,17 +130,35 @@ def test_it_is_the_release_that_the_whole_table_would_give(tmp_path, repeated, e
         assert unpacked(back) == unpacked(source)
 
 
-def test_buckets_and_passes_of_any_size_give_the_same_manifest(tmp_path, repeated, monkeypatch):
+def test_buckets_passes_and_merges_of_any_size_give_the_same_manifest(
+    tmp_path, repeated, monkeypatch
+):
     source = write_source(tmp_path / "data.jsonl", repeated)
     embed(
         source, tmp_path / "one", KEY, BY_TYPE, id_column="id", piece_bytes=9_000, candidates=BROAD
     )
     monkeypatch.setattr(merging, "_BUCKET_WEIGHT", 20)
     monkeypatch.setattr(merging, "_PASS_ROWS", 7)
-    embed(
-        source, tmp_path / "two", KEY, BY_TYPE, id_column="id", piece_bytes=9_000, candidates=BROAD
+    monkeypatch.setattr(merging, "_FAN_IN", 2)
+    monkeypatch.setattr(merging, "_RUN_ROWS", 3)
+    levels, real = [], merging._merged_run
+    monkeypatch.setattr(
+        merging, "_merged_run", lambda *of: levels.append(of[1].parent.name) or real(*of)
     )
+    embed(
+        source, tmp_path / "two", KEY, BY_TYPE, id_column="id", piece_bytes=4_000, candidates=BROAD
+    )
+    assert set(levels) >= {"0", "1", "2"}
     assert everything(tmp_path / "one") == everything(tmp_path / "two")
+
+
+def test_what_is_private_is_so_wherever_it_is_moved(tmp_path):
+    embed(
+        write_source(tmp_path / "a.csv", [SURE]), tmp_path / "out", KEY, BY_TYPE, candidates=BROAD
+    )
+    private = tmp_path / "out" / "private"
+    assert private.stat().st_mode & 0o777 == 0o700
+    assert (private / "manifest.parquet").stat().st_mode & 0o777 == 0o600
 
 
 def test_parquet_keeps_types_and_metadata_over_many_row_groups(tmp_path, monkeypatch):
@@ -164,6 +183,25 @@ def test_parquet_keeps_types_and_metadata_over_many_row_groups(tmp_path, monkeyp
     assert out.drop("text").equals(source.drop("text"))
     assert out["text"].to_list() != source["text"].to_list()
     assert pl.read_parquet_metadata(released)["huggingface"] == "{}"
+
+
+def test_the_schema_that_a_source_describes_itself_by_is_kept_only_if_true():
+    """`ARROW:schema` is what pyarrow takes types and features from."""
+    frame = pl.DataFrame({"text": ["a"], "took": pl.Series([1], dtype=pl.Duration("ms"))})
+
+    def said_by(frame):
+        content = io.BytesIO()
+        frame.write_parquet(content)
+        return pl.read_parquet_metadata(io.BytesIO(content.getvalue()))
+
+    true, false = said_by(frame), said_by(frame.cast({"took": pl.Duration("us")}))
+    assert described({**true, "x": "y"}, frame) == {**true, "x": "y"}
+    assert described({**false, "x": "y"}, frame) == {"x": "y"}
+    assert described(true, frame.with_columns(took=pl.lit(None, pl.Duration("ms")))) == {}
+    assert described({"ARROW:schema": "rubbish"}, frame) == {}
+    deep = frame.select("text", deep=pl.struct(a=pl.concat_list("took")))
+    assert described(said_by(deep), deep) == said_by(deep)
+    assert described(said_by(deep), deep.with_columns(deep=pl.lit(None, deep["deep"].dtype))) == {}
 
 
 # However it is shared out.

@@ -4,6 +4,7 @@ Rows are read and written in groups, so memory does not grow with the file; it g
 row group of the source.
 """
 
+import io
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from .table import Columns, Place, check_columns
 __all__ = [
     "ParquetTable",
     "RowGroups",
+    "described",
     "metadata_of",
+    "packed_rows",
     "read_parquet",
     "row_groups_of",
     "write_frames",
@@ -28,7 +31,11 @@ __all__ = [
 _MOST_ROWS = 1 << 16
 _MOST_TEXT = 1 << 24  # bytes of text per row group
 _MOST_BYTES = 1 << 23  # compressed bytes of all columns per row group
-_OWN_METADATA = "ARROW:schema"  # polars writes it anew
+_ARROW_SCHEMA = "ARROW:schema"  # key of what pyarrow and others take names, types and metadata from
+_SURE = (  # types that have one form in parquet
+    *(pl.Boolean, pl.Null, pl.String, pl.Categorical, pl.Enum, pl.Float32, pl.Float64),
+    *(pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64),
+)
 
 
 @dataclass
@@ -85,28 +92,37 @@ def row_groups_of(path: Path, columns: Columns) -> RowGroups:
 
 
 def metadata_of(path: Path) -> dict[str, str]:
-    """What a file says of itself beside its schema, as key and value.
+    """What a file says of itself, as key and value; see `described`.
 
     Raises:
         InvalidInput: If it cannot be read.
     """
     with _readable(path), path.open("rb") as file:
-        metadata = pl.read_parquet_metadata(file)
-    metadata.pop(_OWN_METADATA, None)
-    return metadata
+        return pl.read_parquet_metadata(file)
 
 
-def read_parquet(place: Place, columns: Columns, n_rows: int | None = None) -> ParquetTable:
+def read_parquet(
+    place: Place, columns: Columns, n_rows: int | None = None, content: bytes = b""
+) -> ParquetTable:
     """Read `n_rows` rows from a place on, or all.
+
+    Args:
+        place: The place.
+        columns: Which columns are used.
+        n_rows: How many rows.
+        content: These rows, if the file need not be read: what `packed_rows` gave.
+
+    Returns:
+        The rows.
 
     Raises:
         InvalidInput: If the file cannot be read, lacks a column, or a text or an id is missing.
     """
     path = place.path
-    with _readable(path), path.open("rb") as file:
+    with _readable(path), io.BytesIO(content) if content else path.open("rb") as file:
         scan = _scan(file)
         _check_columns(scan.collect_schema(), path, columns)
-        frame = scan.slice(place.rows, n_rows).collect()
+        frame = scan.slice(0 if content else place.rows, n_rows).collect()
     texts = frame[columns.text]
     _refuse_nulls(texts, place)
     if columns.id is None:
@@ -116,13 +132,72 @@ def read_parquet(place: Place, columns: Columns, n_rows: int | None = None) -> P
     return ParquetTable(frame, columns.text, texts.to_list(), ids)
 
 
+def packed_rows(place: Place, n_rows: int) -> bytes:
+    """Rows of a file, as a parquet file of their own.
+
+    Raises:
+        InvalidInput: If the file cannot be read.
+    """
+    packed = io.BytesIO()
+    with _readable(place.path), place.path.open("rb") as file:
+        _scan(file).slice(place.rows, n_rows).collect().write_parquet(packed, compression_level=1)
+    return packed.getvalue()
+
+
+def described(metadata: Mapping[str, str], frame: pl.DataFrame) -> dict[str, str]:
+    """What a file written by polars may say of itself, if its source said `metadata`.
+
+    The source's Arrow schema is kept: pyarrow takes from it types that polars does not have, such as
+    strings with short offsets, and metadata such as the features of a Hugging Face dataset. But it
+    must describe what polars writes, whose durations are never in seconds, for one. That is tried
+    on some rows; where they cannot tell, polars writes a schema of its own.
+
+    Args:
+        metadata: What `metadata_of` gave.
+        frame: Some rows of the file.
+    """
+    kept = dict(metadata)
+    if _ARROW_SCHEMA in kept and not (_tells(frame) and _comes_back(frame, kept)):
+        del kept[_ARROW_SCHEMA]
+    return kept
+
+
+def _tells(frame: pl.DataFrame) -> bool:
+    """Whether the rows have a value for each type that may be written in several ways."""
+    return all(
+        leaf.null_count() < len(leaf) or isinstance(leaf.dtype, _SURE)
+        for column in frame
+        for leaf in _leaves(column)
+    )
+
+
+def _leaves(column: pl.Series) -> Iterator[pl.Series]:
+    if isinstance(column.dtype, pl.Struct):
+        for field in column.struct.unnest():
+            yield from _leaves(field)
+    elif isinstance(column.dtype, pl.List | pl.Array):
+        yield from _leaves(column.explode())
+    else:
+        yield column
+
+
+def _comes_back(frame: pl.DataFrame, metadata: dict[str, str]) -> bool:
+    written = io.BytesIO()
+    try:
+        frame.write_parquet(written, metadata=metadata)
+        back = pl.read_parquet(io.BytesIO(written.getvalue()))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return False
+    return back.schema == frame.schema and back.equals(frame)
+
+
 def write_frames(path: Path, frames: Iterable[pl.DataFrame], metadata: Mapping[str, str]) -> None:
     """Write a file of frames, one row group each, holding few of them in memory.
 
     Args:
         path: File to write.
         frames: Its rows, at least one frame; all but the last have the same number of rows.
-        metadata: Keys and values to write beside the schema.
+        metadata: Keys and values to write; see `described`.
     """
     waiting = iter(frames)
     first = next(waiting)
@@ -143,7 +218,7 @@ def write_frames(path: Path, frames: Iterable[pl.DataFrame], metadata: Mapping[s
             file,
             row_group_size=max(first.height, 1),
             maintain_order=True,
-            metadata=dict(metadata),
+            metadata=described(metadata, first),
             engine="streaming",
         )
 

@@ -10,7 +10,7 @@ import polars as pl
 from ...errors import InvalidInput
 from .csv_rows import csv_header, read_csv
 from .json_lines import read_json_lines
-from .parquet import metadata_of, read_parquet, row_groups_of, write_frames
+from .parquet import metadata_of, packed_rows, read_parquet, row_groups_of, write_frames
 from .streams import Compression, read_blocks, write_blocks
 from .table import Columns, Place, TextTable, refuse_lone_surrogates
 
@@ -73,7 +73,8 @@ class Piece:
         place: Where the rows come from. `place.rows` is 0 in text files, where it is known only once
             the rows before have been read.
         columns: Which columns are used.
-        content: The rows' bytes; empty in parquet.
+        content: The rows' bytes. Empty in parquet, which is read from its file, unless they were
+            `packed`.
         n_rows: Number of rows in parquet, where each piece becomes one row group; else None.
         header: The names of a CSV file's columns, or None if this piece begins with them.
     """
@@ -91,6 +92,16 @@ class Piece:
             self if self.n_rows is not None else replace(self, place=replace(self.place, rows=rows))
         )
 
+    def packed(self) -> "Piece":
+        """The same piece with its rows in it, for a machine that cannot reach the file.
+
+        Raises:
+            InvalidInput: If the file cannot be read.
+        """
+        if self.n_rows is None:
+            return self
+        return replace(self, content=packed_rows(self.place, self.n_rows))
+
     def read(self) -> TextTable:
         """Read the rows.
 
@@ -99,7 +110,7 @@ class Piece:
         """
         table: TextTable
         if self.kind is Kind.PARQUET:
-            table = read_parquet(self.place, self.columns, self.n_rows)
+            table = read_parquet(self.place, self.columns, self.n_rows, self.content)
         elif self.kind is Kind.JSON_LINES:
             table = read_json_lines(self.text(), self.place, self.columns)
         else:
