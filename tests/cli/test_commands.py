@@ -18,8 +18,8 @@ from bookplate.watermark.manifest import Manifest
 from bookplate.watermark.tables import read_table
 
 TEXTS = [
-    "They worked profitably, and the couple were prospering.",
-    "Profitably! The instructor was valiant.",
+    "They often worked, and the couple usually prospered.",
+    "Quickly! The instructor was valiant.",
     "12 34",
 ]
 KEY = MarkingKey(hashlib.sha256(b"a key").digest(), b"s" * 32)
@@ -168,11 +168,11 @@ def test_version_and_help(run):
 
 
 def test_lexicon_show(run):
-    code, out, err = run("lexicon", "show", "Profitably", "the", "--json")
+    code, out, err = run("lexicon", "show", "Quickly", "the", "--json")
     shown = json.loads(out)
     assert (code, err) == (0, "")
     assert shown["table_sha256"] == hashlib.sha256(SHIPPED_TABLE.read_bytes()).hexdigest()
-    assert "fruitfully" in shown["substitutes"]["Profitably"]
+    assert "rapidly" in shown["substitutes"]["Quickly"]
     assert shown["substitutes"]["the"] == []
     assert "(left alone)" in run("lexicon", "show", "the", "--tier", "broad")[1]
 

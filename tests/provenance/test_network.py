@@ -11,6 +11,7 @@ from bookplate.errors import InvalidInput
 from bookplate.provenance.suspect import ChoiceSlot, TokenReader
 from bookplate.provenance.suspect.local.batching import fresh_scores, window_starts
 from bookplate.provenance.suspect.local.loading import Dtype, Loading
+from bookplate.provenance.suspect.local.network import moments_of
 from bookplate.provenance.suspect.local.suspect import TransformersSuspect
 from bookplate.stats import Input
 from hypothesis import given
@@ -280,3 +281,26 @@ def test_an_adapter_of_another_model_is_refused(adapter, tokenizer, tmp_path):
 def test_eight_bits_without_their_package_are_refused(tiny_model):
     with pytest.raises(InvalidInput, match="bitsandbytes"):
         TransformersSuspect.open(str(tiny_model), Loading(device="cpu", dtype=Dtype.INT8))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.floats(0.1, 60), st.booleans())
+def test_blocks_of_the_vocabulary_sum_to_the_whole(seed, block, scale, ruled_out):
+    """Slow twin: float64 over the whole vocabulary; some words may have no probability at all."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(scale=scale, size=(5, 40))
+    if ruled_out:
+        logits[:, rng.random(40) < 0.5] = -np.inf
+        logits[:, 17] = rng.normal(scale=scale)
+    targets = np.array([rng.choice(np.flatnonzero(np.isfinite(row))) for row in logits])
+    parts = [b.clone() for b in torch.tensor(logits, dtype=torch.float32).split(block, dim=1)]
+    found = moments_of(parts, torch.tensor(targets), spread=True).double().numpy()
+    logp = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    p, safe = np.exp(logp), np.where(np.isfinite(logp), logp, 0.0)
+    mean = (p * safe).sum(1)
+    sd = np.sqrt((p * (safe - mean[:, None]) ** 2).sum(1))
+    np.testing.assert_allclose(found[0], logp[np.arange(5), targets], rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(found[1], mean, atol=1e-4)
+    np.testing.assert_allclose(found[2], sd, atol=2e-2)
+    parts = [b.clone() for b in torch.tensor(logits, dtype=torch.float32).split(block, dim=1)]
+    alone = moments_of(parts, torch.tensor(targets), spread=False).double().numpy()
+    np.testing.assert_allclose(alone[0], found[0], rtol=1e-5, atol=1e-4)

@@ -7,8 +7,9 @@ than that (soft caps, a bias) are they held, and batches are smaller for it.
 Where memory does not suffice, the batch is halved, and so are all later ones.
 """
 
+import itertools
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -22,10 +23,12 @@ from ....errors import InvalidInput
 from .batching import batches
 from .devices import first_line
 
-__all__ = ["MemoryShortError", "Moments", "Network", "Positions"]
+__all__ = ["MemoryShortError", "Moments", "Network", "Positions", "moments_of"]
 
 TOKENS_PER_BATCH = 8192
 _LOGITS_PER_CHUNK = 1 << 24  # 64 MiB of float32
+_BLOCK = 1024  # words
+_LEAST = -200.0  # in float32 e^-200 is 0
 _HELD_LOGITS = 1 << 28  # 1 GiB of float32
 
 _log = logging.getLogger(__name__)
@@ -183,13 +186,14 @@ class Network:
             InvalidInput: If a log-probability is not finite.
             MemoryShortError: If a chunk does not fit into memory; `in_batches` deals with it.
         """
-        step = max(1, _LOGITS_PER_CHUNK // self.model.get_output_embeddings().weight.shape[0])
+        step = max(1, _LOGITS_PER_CHUNK // self.vocabulary)
         parts = [np.empty((3 if spread else 1, 0))]
         for begin in range(0, len(wanted.targets), step):
             chunk = slice(begin, begin + step)
             with _memory_watched():
-                logits = self._logits(hidden[wanted.rows[chunk], wanted.columns[chunk]])
-                parts.append(_of_chunk(logits, wanted.targets[chunk].to(self.device), spread))
+                states = hidden[wanted.rows[chunk], wanted.columns[chunk]]
+                targets = wanted.targets[chunk].to(self.device)
+                parts.append(self._of_chunk(states, targets, spread).cpu().double().numpy())
         found = np.concatenate(parts, axis=1)
         if not np.isfinite(found).all():
             raise InvalidInput(
@@ -198,10 +202,20 @@ class Network:
             )
         return Moments(found[0], *((found[1], found[2]) if spread else ()))
 
-    def _logits(self, states: Tensor) -> Tensor:
-        if self.has_plain_head:
-            states = self.model.get_output_embeddings()(states)
-        return states.float()
+    def _of_chunk(self, states: Tensor, targets: Tensor, spread: bool) -> Tensor:
+        """Log-probabilities of the targets and, if wanted, mean and sd; shape (1 or 3, n)."""
+        head = self.model.get_output_embeddings()
+        if not self.has_plain_head:
+            return moments_of([states.float()], targets, spread=spread)
+        if self.device.type != "cpu" or not isinstance(head, torch.nn.Linear):
+            return moments_of([head(states).float()], targets, spread=spread)
+        # Words in blocks whose logits stay in the processor's cache: twice as fast as all at once.
+        biases = itertools.repeat(None) if head.bias is None else head.bias.split(_BLOCK)
+        blocks = (
+            torch.nn.functional.linear(states, weight, bias).float()
+            for weight, bias in zip(head.weight.split(_BLOCK), biases, strict=False)
+        )
+        return moments_of(blocks, targets, spread=spread)
 
     @torch.inference_mode()
     def _refuse_foresight(self) -> None:
@@ -233,22 +247,59 @@ class Network:
         )
 
 
-def _of_chunk(logits: Tensor, targets: Tensor, spread: bool) -> NDArray[np.float64]:
-    """Log-probabilities of the targets and, if wanted, mean and sd; shape (1 or 3, n).
+def moments_of(blocks: Iterable[Tensor], targets: Tensor, *, spread: bool) -> Tensor:
+    """What logits, given in blocks of the vocabulary, say of tokens.
 
     Source of the moments: Zhang et al. (2024), arXiv 2404.02936, section 4.
+
+    Args:
+        blocks: Logits of consecutive words, shapes (n, block); overwritten.
+        targets: A token for each row, shape (n,).
+        spread: Whether moments are wanted.
+
+    Returns:
+        Shape (1, n): log-probabilities of the targets; with `spread` shape (3, n): also the mean of
+        log p(v) over the vocabulary, v drawn from p, and its standard deviation.
     """
+    top = torch.full(targets.shape, -torch.inf, device=targets.device)
+    own = torch.zeros_like(top)
+    # Sums over words of e^(x - top), times 1, x - top and (x - top)^2.
+    sums = torch.zeros(3 if spread else 1, len(targets), device=targets.device)
+    begin = 0
+    for x in blocks:
+        inside = (targets >= begin) & (targets < begin + x.shape[1])
+        own = torch.where(
+            inside, x.gather(1, (targets - begin).clamp(0, x.shape[1] - 1)[:, None])[:, 0], own
+        )
+        begin += x.shape[1]
+        higher = torch.maximum(top, x.amax(1))
+        if torch.isneginf(higher).any():  # nothing yet but words that are ruled out
+            higher = higher.clamp(min=torch.finfo(x.dtype).min)
+        sums = _moved(sums, top - higher)
+        top = higher
+        x -= top[:, None]
+        if not spread:
+            sums[0] += x.exp_().sum(1)
+            continue
+        p = x.exp()
+        x.clamp_(min=_LEAST)  # a word that is ruled out: e^x is 0, and 0 times -inf would be none
+        sums += torch.stack([p.sum(1), (p * x).sum(1), (p * x.square_()).sum(1)])
+    log_total = sums[0].log()
+    logprobs = own - top - log_total
     if not spread:
-        wanted = logits.gather(1, targets[:, None])[:, 0]
-        return (wanted - logits.logsumexp(1))[None].cpu().double().numpy()
-    logp = logits.log_softmax(1)
-    p = logp.exp()
-    # p is 0 where log p is minus infinity, for tokens a model masks out: they count for nothing.
-    terms = torch.where(p > 0, p * logp, 0.0)
-    mean = terms.sum(1)
-    sd = torch.where(p > 0, p * (logp - mean[:, None]) ** 2, 0.0).sum(1).sqrt()
-    wanted = logp.gather(1, targets[:, None])[:, 0]
-    return torch.stack([wanted, mean, sd]).cpu().double().numpy()
+        return logprobs[None]
+    mean, square = sums[1] / sums[0], sums[2] / sums[0]
+    return torch.stack([logprobs, mean - log_total, (square - mean**2).clamp(min=0).sqrt()])
+
+
+def _moved(sums: Tensor, by: Tensor) -> Tensor:
+    """The sums, with x - top now smaller by `-by`: (x + b)^k expanded, times e^b."""
+    scale = by.exp()
+    by = torch.where(scale > 0, by, 0.0)
+    if len(sums) == 1:
+        return sums * scale
+    s0, s1, s2 = sums
+    return torch.stack([s0, s1 + by * s0, s2 + 2 * by * s1 + by**2 * s0]) * scale
 
 
 @contextmanager
