@@ -7,8 +7,8 @@ import sys
 import time
 import unicodedata
 
-import polars as pl
 import numpy as np
+import polars as pl
 import pytest
 from bookplate.errors import InvalidInput
 from bookplate.watermark.attacks import (

@@ -210,10 +210,10 @@ class Network:
         if self.device.type != "cpu" or not isinstance(head, torch.nn.Linear):
             return moments_of([head(states).float()], targets, spread=spread)
         # Words in blocks whose logits stay in the processor's cache: twice as fast as all at once.
-        biases = itertools.repeat(None) if head.bias is None else head.bias.split(_BLOCK)
+        biases = itertools.repeat(None) if head.bias is None else torch.split(head.bias, _BLOCK)
         blocks = (
             torch.nn.functional.linear(states, weight, bias).float()
-            for weight, bias in zip(head.weight.split(_BLOCK), biases, strict=False)
+            for weight, bias in zip(torch.split(head.weight, _BLOCK), biases, strict=False)
         )
         return moments_of(blocks, targets, spread=spread)
 
