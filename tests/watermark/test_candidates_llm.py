@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 from bookplate.errors import InvalidInput
-from bookplate.provenance.suspect import http_client
+from bookplate.provenance.suspect.endpoint import http_client
 from bookplate.provenance.suspect.endpoint.answers import AnswerStore
 from bookplate.watermark.candidates.llm import LlmSource
 from bookplate.watermark.selection import Budget
