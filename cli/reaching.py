@@ -75,6 +75,13 @@ class Reached:
         int | None,
         typer.Option(help="Stop after about so many tokens.", rich_help_panel=_ENDPOINT),
     ] = None
+    timeout: Annotated[
+        float,
+        typer.Option(help="Seconds one request may take.", rich_help_panel=_ENDPOINT),
+    ] = 60.0
+    at_once: Annotated[
+        int, typer.Option(help="Requests under way at one time.", rich_help_panel=_ENDPOINT)
+    ] = 4
     start: Annotated[
         str,
         typer.Option(
@@ -139,7 +146,7 @@ def reach(suspect: str, references: Sequence[str], how: Reached) -> "tuple[Suspe
         The suspect, and the references in their order. They show their progress on standard error.
     """
     from ..provenance.suspect import open_suspect
-    from ..provenance.suspect.endpoint import Budget, Reaching
+    from ..provenance.suspect.endpoint import Budget, Patience, Reaching
     from ..provenance.suspect.local import Dtype, Loading
 
     quiet_libraries()
@@ -150,6 +157,7 @@ def reach(suspect: str, references: Sequence[str], how: Reached) -> "tuple[Suspe
         longest=how.longest,
         chat=how.chat,
         budget=Budget(max_queries=how.max_queries, max_tokens=how.max_tokens),
+        patience=Patience(timeout=how.timeout, at_once=how.at_once),
     )
     opened: list[Suspect] = []
     for name in (suspect, *references):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..errors import InvalidInput
-from ..provenance.suspect import Suspect, refuse_same_model
+from ..provenance.suspect import Suspect, hearsay_of, inputs_of, refuse_same_model
 from ..stats import Finding, choice_test, ghost_test
 from .evidence import KEY_ASSUMPTION, Evidence
 from .keys import MarkingKey
@@ -178,11 +178,11 @@ class _Scored(ABC):
                 *evidence.warnings,
                 *self._warnings(evidence),
                 *filter(None, doubts),
+                *hearsay_of(self._suspect, *references),
             ),
             inputs=(
                 *evidence.inputs,
-                self._suspect.identity,
-                *(reference.identity for reference in references),
+                *inputs_of(self._suspect, *references),
             ),
             effect=replace(
                 finding.effect,

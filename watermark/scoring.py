@@ -7,13 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InsufficientEvidence, VerificationError
+from ..errors import InsufficientEvidence, InvalidInput, VerificationError
 from ..provenance.suspect import ChoiceSlot, Suspect
 from .evidence import Evidence
 from .manifest import MarkedRecord
 from .tables import apply_edits
 
-__all__ = ["UnitScores", "score_units", "score_variants", "unit_weights", "variants_of"]
+__all__ = [
+    "UnitScores",
+    "is_scored",
+    "score_units",
+    "score_variants",
+    "unit_weights",
+    "variants_of",
+]
 
 _SLOT_NOISE = 2.0  # variance between slots of a type, relative to that between models
 _SHRINKAGE = 3.0  # of a unit's spread towards the mean spread, which counts so many times
@@ -54,6 +61,7 @@ def score_units(evidence: Evidence, suspect: Suspect) -> UnitScores:
 
     Raises:
         InsufficientEvidence: If no slot can be scored.
+        InvalidInput: If a place with text before it was not scored.
         VerificationError: If a unit was given two choices.
     """
     records = evidence.marked()
@@ -65,7 +73,7 @@ def score_units(evidence: Evidence, suspect: Suspect) -> UnitScores:
     surprisals: dict[str, NDArray[np.float64]] = {}
     for record, record_scores in zip(records, scores, strict=True):
         for index, (slot, score) in enumerate(zip(record.slots, record_scores, strict=True)):
-            if not np.isfinite(score).all():
+            if not is_scored(evidence.originals[record.record], slot.start, score):
                 continue
             name = name_of(record.record, index, slot.unit)
             total, count, chosen = totals.get(name, (np.zeros(score.size), 0, slot.choice))
@@ -88,6 +96,22 @@ def score_units(evidence: Evidence, suspect: Suspect) -> UnitScores:
         chosen=np.array([totals[name][2] for name in names]),
         n_slots=np.array([totals[name][1] for name in names]),
     )
+
+
+def is_scored(text: str, start: int, score: NDArray[np.float64]) -> bool:
+    """Whether a place was scored; only one with nothing before it may be left out.
+
+    Raises:
+        InvalidInput: If another one was, as who leaves out places at will can choose the outcome.
+    """
+    if np.isfinite(score).all():
+        return True
+    if text[:start].strip():
+        raise InvalidInput(
+            f"the suspect gave no score of the place at character {start} of a text",
+            "all places with text before them must be scored",
+        )
+    return False
 
 
 def unit_weights(

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InsufficientEvidence, InvalidInput
-from ..provenance.suspect import ChoiceSlot, Suspect, inputs_of, refuse_same_model
+from ..provenance.suspect import ChoiceSlot, Suspect, hearsay_of, inputs_of, refuse_same_model
 from ..stats import Alternative, Finding, RankEProcess
 from .evidence import KEY_ASSUMPTION, Evidence
 from .marking import Mode, Unit
-from .scoring import score_variants, variants_of
+from .scoring import is_scored, score_variants, variants_of
 
 __all__ = ["SequentialResult", "detect_sequentially"]
 
@@ -110,7 +110,11 @@ def detect_sequentially(
                 KEY_ASSUMPTION,
                 *finding.assumptions,
             ),
-            warnings=(*finding.warnings, *evidence.warnings),
+            warnings=(
+                *finding.warnings,
+                *evidence.warnings,
+                *hearsay_of(suspect, *references),
+            ),
             inputs=(
                 *evidence.inputs,
                 *inputs_of(suspect, *references),
@@ -150,7 +154,11 @@ def _by_unit(
         )
         for name in names[first : first + _UNITS_PER_QUERY]:
             found = [next(scores) for _ in places[name]]
-            scored = [score for score in found if np.isfinite(score).all()]
+            scored = [
+                score
+                for (text, slot, _), score in zip(places[name], found, strict=True)
+                if is_scored(text, slot.start, score)
+            ]
             mean = np.mean(scored, axis=0) if scored else np.empty(0)
             chosen = places[name][0][2]
             yield _Step(_released_first(mean, chosen), sum(score.size for score in found))

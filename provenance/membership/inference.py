@@ -79,6 +79,7 @@ class Mix:
             held_out: Scores of held-out texts, shape (m, d).
         """
         both = np.concatenate([suspect, held_out])
+        both = np.where(np.isfinite(both), both, np.nan)
         known = np.where(np.isfinite(both).any(axis=0), both, 0.0)  # a column without any value
         low, high = np.nanquantile(known, [_CLIPPED, 1 - _CLIPPED], axis=0)
         clipped = np.clip(known, low, high)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...errors import InvalidInput
 from ...stats import Input
 from ...stats.checks import one_of
-from ..suspect import Suspect, TokenReader, TokenTable, refuse_same_model
+from ..suspect import Suspect, TokenReader, TokenTable, inputs_of, refuse_same_model
 from . import scores as of
 from .methods import METHODS, Score
 from .scores import TokenFrequencies
@@ -159,7 +159,7 @@ def score_texts(
         {"row": np.arange(1, len(texts) + 1), "tokens": sizes, **columns},
         schema_overrides=dict.fromkeys(columns, pl.Float64),
     ).with_columns(pl.col(list(columns)).fill_nan(None))
-    inputs = (suspect.identity, *(reference.identity for reference in references))
+    inputs = inputs_of(suspect, *references)
     return ScoreTable(frame=frame, left_out=left_out, inputs=inputs)
 
 

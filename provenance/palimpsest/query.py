@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ...errors import InsufficientEvidence, InvalidInput
 from ...stats import Alternative, Finding, SpearmanMethod, Trend, spearman_test
-from ..suspect import Suspect, inputs_of, refuse_same_model
+from ..suspect import Suspect, hearsay_of, inputs_of, refuse_same_model
 from .transcript import Transcript
 
 __all__ = ["QueryStatistic", "mean_logprobs", "order_test", "query_test"]
@@ -61,6 +61,7 @@ def query_test(
     return finding.about(
         question=f"Was {suspect.identity.name} derived from the model of this training run?",
         inputs=(transcript.source, *inputs_of(suspect, *references)),
+        warnings=(*finding.warnings, *hearsay_of(suspect, *references)),
     )
 
 

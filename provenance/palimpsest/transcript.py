@@ -51,8 +51,9 @@ class Transcript:
         """Read a transcript.
 
         Args:
-            path: A `.parquet` or `.jsonl` file with the columns `step` (integer) and either `text`
-                (string) or `tokens` (list of integers). Rows may come in any order.
+            path: A `.parquet` or `.jsonl` file with the columns `step` (integer; `index` in published
+                transcripts) and either `text` (string) or `tokens` (list of integers). Rows may come
+                in any order.
 
         Returns:
             The transcript.
@@ -106,16 +107,17 @@ def _read_frame(path: Path) -> pl.DataFrame:
 
 
 def _steps(frame: pl.DataFrame, path: Path) -> NDArray[np.int64]:
-    dtype = frame.schema.get("step")
+    name = "step" if "step" in frame.columns or "index" not in frame.columns else "index"
+    dtype = frame.schema.get(name)
     if dtype is None or not dtype.is_integer():
         raise InvalidInput(
-            f"{path}: expected an integer column 'step', got {dtype}",
+            f"{path}: expected an integer column '{name}', got {dtype}",
             f"the columns are {', '.join(frame.columns)}",
         )
-    _refuse_missing(frame["step"], path)
-    steps = frame["step"].cast(pl.Int64, strict=False)
+    _refuse_missing(frame[name], path)
+    steps = frame[name].cast(pl.Int64, strict=False)
     if steps.null_count():
-        raise InvalidInput(f"{path}: column 'step': expected integers below 2**63")
+        raise InvalidInput(f"{path}: column '{name}': expected integers below 2**63")
     return steps.to_numpy()
 
 

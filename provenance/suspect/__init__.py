@@ -12,6 +12,7 @@ from .base import (
     Suspect,
     TokenReader,
     TokenTable,
+    hearsay_of,
     inputs_of,
     refuse_same_model,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "TokenReader",
     "TokenTable",
     "collect",
+    "hearsay_of",
     "inputs_of",
     "open_suspect",
     "record_answers",

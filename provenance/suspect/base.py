@@ -16,6 +16,7 @@ __all__ = [
     "Suspect",
     "TokenReader",
     "TokenTable",
+    "hearsay_of",
     "inputs_of",
     "refuse_same_model",
 ]
@@ -143,13 +144,24 @@ class Completer(Protocol):
         """
 
 
-def inputs_of(*models: Suspect | Completer) -> tuple[Input, ...]:
+def inputs_of(*models: Suspect | Completer | TokenReader) -> tuple[Input, ...]:
     """What a finding records of models: each one's identity, and the file its answers were read from."""
     found: list[Input] = []
     for model in models:
         source: Input | None = getattr(model, "source", None)
         found += [model.identity, *(() if source is None else (source,))]
     return tuple(found)
+
+
+def hearsay_of(*models: Suspect | Completer | TokenReader) -> tuple[str, ...]:
+    """What a finding must say where a model is known by somebody's account of it only."""
+    told = [model.identity.name for model in models if getattr(model, "source", None) is not None]
+    if not told:
+        return ()
+    return (
+        f"What {', '.join(told)} answered, and the digest of the model, are what the party who recorded "
+        "the answers says; nobody opened the weights here.",
+    )
 
 
 def refuse_same_model(suspect: Suspect, references: Sequence[Suspect]) -> None:

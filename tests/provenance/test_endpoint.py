@@ -21,9 +21,10 @@ from bookplate.provenance.suspect import (
     open_suspect,
     refuse_same_model,
 )
+from bookplate.provenance.suspect.endpoint.address import token_in
 from bookplate.provenance.suspect.endpoint.answers import AnswerStore, default_store
 from bookplate.provenance.suspect.endpoint.budget import Budget
-from bookplate.provenance.suspect.endpoint.http_client import Patience
+from bookplate.provenance.suspect.endpoint.http_client import Patience, _seconds
 from bookplate.provenance.suspect.endpoint.suspect import EndpointSuspect, Reaching
 from bookplate.provenance.suspect.local.loading import Loading
 from bookplate.stats import Input
@@ -574,3 +575,26 @@ def test_long_texts_go_in_pieces_that_make_them_up(served, local, how, english):
     with pytest.raises(InvalidInput, match="maximum context length") as caught:
         EndpointSuspect.open(served.name, how).token_logprobs([text])
     assert "--longest" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2026 00:00:00 +99999999999999999",
+        "soon",
+        "-5",
+        "",
+    ],
+)
+def test_a_hostile_wait_is_no_wait(asked):
+    assert not _seconds(asked)
+
+
+@pytest.mark.parametrize("token", ['sk-"quo', "sk-back\\slash", "two words", "caf\u00e9"])
+def test_a_token_that_could_be_spelt_in_two_ways_is_refused(token, monkeypatch):
+    """JSON would write it otherwise, and the guard against servers that repeat it would miss it."""
+    monkeypatch.setenv("CHAT_TOKEN", token)
+    with pytest.raises(InvalidInput, match="holds no API token") as caught:
+        token_in("CHAT_TOKEN")
+    assert token not in str(caught.value)

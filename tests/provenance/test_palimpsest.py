@@ -188,3 +188,15 @@ def test_a_model_is_no_reference_for_itself(tiny_model):
 def test_a_misfit_statistic_is_refused_before_any_scoring(rng):
     with pytest.raises(InvalidInput, match="do not go together"):
         query_test(transcript_of(np.arange(40)), None, seed=1, statistic=QueryStatistic.DIFFERENCE)
+
+
+def test_published_transcripts_call_the_step_index(tmp_path):
+    rows = {"index": list(range(40, 80)), "tokens": [[i, 2, 3] for i in range(40)]}
+    pl.DataFrame(rows).write_parquet(tmp_path / "published.parquet")
+    assert Transcript.read(tmp_path / "published.parquet").steps.tolist() == rows["index"]
+    both = pl.DataFrame({**rows, "step": list(range(40))})
+    both.write_parquet(tmp_path / "both.parquet")
+    assert Transcript.read(tmp_path / "both.parquet").steps.tolist() == list(range(40))
+    pl.DataFrame({**rows, "index": [0.5] * 40}).write_parquet(tmp_path / "bad.parquet")
+    with pytest.raises(InvalidInput, match="integer column 'index'"):
+        Transcript.read(tmp_path / "bad.parquet")

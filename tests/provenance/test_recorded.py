@@ -113,6 +113,38 @@ def test_a_place_with_nothing_before_it_stays_unscored(local, tmp_path, monkeypa
     assert np.isnan(suspect.choice_logprobs(["word"], slots)[0][0]).all()
 
 
+def test_places_cannot_be_left_out_at_will(local, short, tmp_path):
+    """Who holds the release could null the slots that speak for innocence, or against it."""
+    evidence = evidence_of(short)
+    recorded(collect(lambda s: detect(evidence, s, seed=1)), local, tmp_path)
+    frame = pl.read_parquet(tmp_path / "answers.parquet")
+    some = pl.int_range(pl.len()) % 2 == 0
+    frame.with_columns(logprobs=pl.when(some).then("logprobs")).write_parquet(
+        tmp_path / "b.parquet"
+    )
+    with pytest.raises(InvalidInput, match="no log-probabilities of a place within a text"):
+        detect(evidence, RecordedSuspect.read(tmp_path / "b.parquet"), seed=1)
+
+
+def test_words_cannot_share_more_than_all_probability(tmp_path):
+    slot = ChoiceSlot(2, 3, ("b", "c"))
+    row = {**GOOD, "question": digest_of(Place.of("a b", slot)), "logprobs": [0.0, 0.0]}
+    frame = pl.DataFrame([{**row, "tokens": None, "mean": None, "sd": None}], schema=ANSWERS_SCHEMA)
+    frame.write_parquet(tmp_path / "answers.parquet")
+    with pytest.raises(InvalidInput, match="row 1: gives choices that exclude each other"):
+        open_suspect(str(tmp_path / "answers.parquet")).choice_logprobs(["a b"], [[slot]])
+
+
+def test_findings_say_that_answers_are_hearsay(local, short, tmp_path):
+    evidence = evidence_of(short)
+    suspect = recorded(collect(lambda s: detect(evidence, s, seed=1)), local, tmp_path)
+    finding = detect(evidence, suspect, seed=1)
+    assert suspect.source in finding.inputs
+    assert suspect.identity in finding.inputs
+    assert any("nobody opened the weights here" in warning for warning in finding.warnings)
+    assert not any("nobody opened" in w for w in detect(evidence, local, seed=1).warnings)
+
+
 # ---- what the questions tell ------------------------------------------------------------------------
 
 
@@ -262,6 +294,8 @@ FORGED = {
     "no digest": ({"question": "a"}, "'question' is no SHA-256"),
     "no question": ({"question": None}, "'question' is missing"),
     "another model": ({"model": "n"}, "'model' is not that of the first row"),
+    "a name without end": ({"model": "m" * 201}, "'model' is no"),
+    "far too unlikely": ({"logprobs": [-1.0, -1e300]}, "holds one below"),
     "another format": ({"format": "x\u202e"}, "has the format 'x<U[+]202E>'"),
     "contradiction": ({"question": digest_of("a"), "logprobs": [-1.0, -3.0]}, "row 1 in another way"),
 }  # fmt: skip

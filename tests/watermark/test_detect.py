@@ -356,29 +356,40 @@ def test_taste_for_frequent_words_is_taken_out(texts):
     assert "after word frequency and 1 reference, in nats" in other.effect.name
 
 
-def test_slots_that_cannot_be_scored_are_left_out_and_counted(texts):
-    evidence = evidence_of(texts, key_of(3), BY_TYPE)
+class Deaf(Taste):
+    """Gives no score of the places before a character."""
 
-    class Deaf(Taste):
-        def choice_logprobs(self, texts, slots):
-            return [
-                [
-                    np.full(len(s.choices), np.nan if s.start < 300 else 1.0 * i)
-                    for i, s in enumerate(p)
-                ]
-                for p in slots
+    def __init__(self, until):
+        super().__init__()
+        self._until = until
+
+    def choice_logprobs(self, texts, slots):
+        return [
+            [
+                np.full(len(s.choices), np.nan if s.start < self._until else 1.0 * i)
+                for i, s in enumerate(p)
             ]
+            for p in slots
+        ]
 
-    early = sum(s.start < 300 for r in evidence.manifest.records for s in r.slots)
-    finding = detect(evidence, Deaf(), seed=1)
-    assert f"{early} slots have no text before them" in " ".join(finding.warnings)
 
-    class Silent(Taste):
-        def choice_logprobs(self, texts, slots):
-            return [[np.full(len(s.choices), np.nan) for s in p] for p in slots]
+def test_slots_with_nothing_before_them_are_left_out_and_counted(texts):
+    evidence = evidence_of([f"Often {text}" for text in texts], key_of(3), BY_TYPE)
+    first = sum(s.start == 0 for r in evidence.manifest.records for s in r.slots)
+    assert first > 100
+    finding = detect(evidence, Deaf(until=1), seed=1)
+    assert f"{first} slots have no text before them" in " ".join(finding.warnings)
 
+
+def test_a_suspect_cannot_leave_out_places_at_will(texts):
+    """Which places count must not be for the other side to choose: it may know the release."""
+    with pytest.raises(InvalidInput, match="gave no score of the place at character"):
+        detect(evidence_of(texts, key_of(3), BY_TYPE), Deaf(until=300), seed=1)
+
+
+def test_without_any_score_there_is_no_finding():
     with pytest.raises(InsufficientEvidence, match="no marked word"):
-        detect(evidence, Silent(), seed=1)
+        detect(evidence_of(["Often it was."] * 2, key_of(3), BY_TYPE), Deaf(until=1), seed=1)
 
 
 def test_a_reference_that_saw_the_release_is_refused(texts):

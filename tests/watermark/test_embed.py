@@ -556,6 +556,9 @@ def test_each_dataset_has_choices_of_its_own(english):
     one.check_key(KEY.for_dataset("one"))
     with pytest.raises(VerificationError, match="did not mark this release"):
         replace(one, dataset="two").check_key(KEY)
+    copy = mark_texts(english[:9], KEY, BY_TYPE, candidates=BROAD, dataset="one", recipient="Alice")
+    for key in (KEY, KEY.for_dataset("one"), KEY.for_copy("one", "Alice")):
+        copy.check_key(key)
     first, second = (
         {s.unit: s.choice for r in manifest.records for s in r.slots} for manifest in (one, two)
     )

@@ -197,6 +197,13 @@ ROW_DAMAGE = {
     "start is negative": lambda rows: slot_of(rows).update(start=-1, end=len(slot_of(rows)["original"]) - 1),
     "slot is too long": lambda rows: slot_of(rows).update(end=slot_of(rows)["end"] + 1),
     "slot ends before it starts": lambda rows: slot_of(rows).update(end=0, start=5),
+    "a unit of another name": lambda rows: slot_of(rows).update(unit=slot_of(rows)["unit"] + "~7"),
+    "one word twice": lambda rows: slot_of(rows).update(
+        choices=[slot_of(rows)["original"]] * len(slot_of(rows)["choices"])
+    ),
+    "a surprisal is no number": lambda rows: slot_of(rows).update(
+        surprisals=[float("nan")] * len(slot_of(rows)["surprisals"])
+    ),
     "original is another word": lambda rows: slot_of(rows).update(original="fruitless"),
     "choices are none": lambda rows: slot_of(rows).update(choices=[], surprisals=[]),
     "choices are one": lambda rows: slot_of(rows).update(

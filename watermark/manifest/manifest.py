@@ -256,13 +256,14 @@ class Manifest:
         """Check that a key is the one that drew these choices.
 
         Args:
-            key: The owner's key, or the sub-key of this copy.
+            key: The owner's key, the dataset's sub-key, or that of this copy.
 
         Raises:
             VerificationError: If it is another key, or a choice is not the one it draws.
         """
-        if key.commitment != self.key_commitment:
-            key = key.for_copy(self.dataset, self.recipient)
+        ways = (("", ""), (self.dataset, self.recipient), ("", self.recipient))
+        keys = (key.for_copy(*way) for way in ways)
+        key = next((k for k in keys if k.commitment == self.key_commitment), key)
         if key.commitment != self.key_commitment:
             raise VerificationError(
                 "this key did not mark this release (its commitment differs)",

@@ -1,5 +1,6 @@
 """The rows of a manifest: as a table, as leaves of its commitment, and read back with every check."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, pairwise
@@ -10,6 +11,7 @@ import polars as pl
 
 from ...files import canonical_json, hexadecimal
 from ...provenance.custody import leaf_hash
+from ..marking import type_name
 from .records import MarkedRecord, MarkedSlot
 
 __all__ = ["ROW_SCHEMA", "leaf_of", "parse_record", "rows_frame"]
@@ -164,6 +166,14 @@ def _slot(data: Mapping[str, Any], n_ghosts: int) -> MarkedSlot:
         raise ValueError("a slot is not as long as its word")
     if slot.original != data["original"]:
         raise ValueError("a slot does not hold its original")
+    if slot.unit != type_name(
+        slot.choices
+    ):  # a free name could be ground until its draw is the wanted one
+        raise ValueError("a slot's unit is not named by its choices")
+    if len({choice.lower() for choice in slot.choices}) < n:
+        raise ValueError("two choices of a slot are one word")
+    if not all(map(math.isfinite, slot.surprisals)):
+        raise ValueError("a surprisal is no number")
     return slot
 
 

@@ -1,6 +1,7 @@
 """A model behind an OpenAI-compatible endpoint, and what asking one takes."""
 
 from .budget import Budget
+from .http_client import Patience
 from .suspect import EndpointSuspect, Reaching
 
-__all__ = ["Budget", "EndpointSuspect", "Reaching"]
+__all__ = ["Budget", "EndpointSuspect", "Patience", "Reaching"]

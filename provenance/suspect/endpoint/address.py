@@ -60,7 +60,7 @@ def token_in(variable: str | None) -> str:
     if variable is None:
         return ""
     token = os.environ.get(variable, "").strip()
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
+    if not token or not token.isascii() or not token.isprintable() or set(' "\\') & set(token):
         raise InvalidInput(
             f"the environment variable {variable} holds no API token",
             f"export {variable}=... in the shell that runs this",

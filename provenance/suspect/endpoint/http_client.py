@@ -359,7 +359,7 @@ def _seconds(asked: str) -> float:
         return float(asked)
     try:
         until = parsedate_to_datetime(asked)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):  # whatever a hostile date makes of it
         return 0.0
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)

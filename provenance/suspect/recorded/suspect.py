@@ -40,6 +40,9 @@ ANSWERS_SCHEMA = pl.Schema({
     "model_sha256": pl.String(),
 })
 _ROUNDING = 1e-3  # nats by which a log-probability may be above 0 in low precision
+_MOST_IN_ALL = 1.1  # of probability, as sixteen bits round
+_LEAST_LOGPROB = -1e5  # nats of a word, of whatever length
+_LONGEST_NAME = 200
 _SHOWN = 40  # characters of a question in an error
 _DIGEST = "^[0-9a-f]{64}$"
 
@@ -160,8 +163,17 @@ class RecordedSuspect:
     def _choices(self, slot: ChoiceSlot, place: Place, row: int) -> NDArray[np.float64]:
         values = self._values("logprobs", row)
         if values is None:
+            # Whoever could leave out places at will could choose the outcome.
+            if place.text[: slot.start].strip():
+                refuse_row(
+                    self._path, row + 1, "holds no log-probabilities of a place within a text"
+                )
             return np.full(len(slot.choices), np.nan)
         self._refuse_length(row, values.size, len(place.slot.choices), "choices")
+        if _is_impossible(place.slot.choices, values):
+            refuse_row(
+                self._path, row + 1, "gives choices that exclude each other more than 1 in all"
+            )
         of_choice = dict(zip(place.slot.choices, values, strict=True))
         return np.array([of_choice[choice] for choice in slot.choices])
 
@@ -209,6 +221,11 @@ def refuse_malformed(frame: pl.DataFrame, path: Path) -> None:
     for name in ("logprobs", "mean", "sd"):
         wrong = frame[name].list.eval(pl.element().is_null() | ~pl.element().is_finite())
         _refuse(wrong.list.any(), path, f"'{name}' holds something that is no number")
+    _refuse(
+        ~frame["model"].str.len_chars().is_between(1, _LONGEST_NAME), path, "'model' is no name"
+    )
+    below = frame["logprobs"].list.min() < _LEAST_LOGPROB
+    _refuse(below, path, f"'logprobs' holds one below {_LEAST_LOGPROB:g}")
     for name in ("logprobs", "mean"):
         above = frame[name].list.max() > _ROUNDING
         _refuse(above, path, f"'{name}' holds a log-probability above 0")
@@ -222,6 +239,12 @@ def refuse_malformed(frame: pl.DataFrame, path: Path) -> None:
     )
     _refuse(frame["mean"].is_null() != frame["sd"].is_null(), path, "has one of 'mean' and 'sd'")
     _refuse_contradictions(frame, path)
+
+
+def _is_impossible(choices: Sequence[str], values: NDArray[np.float64]) -> bool:
+    """Whether words of which none begins another are given more than all probability there is."""
+    begins = any(a != b and b.startswith(a) for a in choices for b in choices)
+    return not begins and float(np.exp(np.minimum(values, 0)).sum()) > _MOST_IN_ALL
 
 
 def _refuse_contradictions(frame: pl.DataFrame, path: Path) -> None:
