@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInput
+from .option_groups import takes
 from .options import AsJson, IdColumn, TextColumn, TierName
 from .output import print_json, print_note, print_rows, quiet_libraries, working
 
 if TYPE_CHECKING:
+    from ..watermark.candidates import CandidateSource
     from ..watermark.embed import EmbedSummary
 
 __all__ = ["embed"]
@@ -55,6 +57,114 @@ class EngineName(StrEnum):
 _WHICH, _WHO = "Which words may change", "Who chooses, and for whom"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """Which words may change. The fields are options of the command line."""
+
+    candidates: Annotated[
+        CandidatesName,
+        typer.Option(
+            help="What says which words may stand there: the substitution table; the table where a "
+            "sentence (sbert) or the word in it (bert) stays alike; a masked language model; a chat "
+            "endpoint.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = CandidatesName.LEXICON
+    tier: Annotated[
+        TierName | None,
+        typer.Option(
+            help="How sure a pair of the table must be; broader tiers reach more words. Default: strict, "
+            "with sbert and bert broad.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = None
+    per_sentence: Annotated[
+        int,
+        typer.Option(help="Replace at most this many words of a sentence.", rich_help_panel=_WHICH),
+    ] = 5
+    share: Annotated[
+        float | None,
+        typer.Option(
+            help="Replace at most this part of a sentence's words, such as 0.1.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = None
+    per_record: Annotated[
+        int | None,
+        typer.Option(help="Replace at most this many words of a text.", rich_help_panel=_WHICH),
+    ] = None
+    protect: Annotated[
+        Path | None,
+        typer.Option(
+            help="Text file of words, one a line, that stay as they are in all their forms.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = None
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder or hub id of the model of sbert, bert or mlm; its name at the endpoint of llm.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = None
+    least_cosine: Annotated[
+        float | None,
+        typer.Option(
+            help="Least cosine that sbert, bert and mlm admit; default 0.8.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = None
+    device: Annotated[
+        str | None,
+        typer.Option(help="cpu or cuda, for sbert, bert and mlm.", rich_help_panel=_WHICH),
+    ] = None
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="Base address of llm's OpenAI-compatible endpoint. Sentences are sent there.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = None
+    token_variable: Annotated[
+        str | None,
+        typer.Option(
+            help="Environment variable that holds the endpoint's token.", rich_help_panel=_WHICH
+        ),
+    ] = None
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that keeps the endpoint's answers; one for all copies of a dataset. Private.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = None
+
+    def open(self, *, rarer_only: bool) -> "CandidateSource":
+        """The source of candidates that the options name."""
+        from ..watermark.candidates import open_source
+        from ..watermark.lexicon import Tier
+        from ..watermark.selection import Budget
+
+        if self.candidates is not CandidatesName.LEXICON:
+            quiet_libraries()
+        return open_source(
+            self.candidates.value,
+            tier=None if self.tier is None else Tier(self.tier.value),
+            model=self.model,
+            least_cosine=self.least_cosine,
+            device=self.device,
+            url=self.url,
+            token_variable=self.token_variable,
+            answers=self.answers,
+            protect=() if self.protect is None else _words_in(self.protect),
+            budget=Budget(
+                per_sentence=self.per_sentence, share=self.share, most_per_record=self.per_record
+            ),
+            rarer_only=rarer_only,
+        )
+
+
+@takes(Words, "words")
 def embed(
     source: Annotated[
         str,
@@ -114,83 +224,6 @@ def embed(
             rich_help_panel=_WHO,
         ),
     ] = None,
-    candidates: Annotated[
-        CandidatesName,
-        typer.Option(
-            help="What says which words may stand there: the substitution table; the table where a "
-            "sentence (sbert) or the word in it (bert) stays alike; a masked language model; a chat "
-            "endpoint.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = CandidatesName.LEXICON,
-    tier: Annotated[
-        TierName | None,
-        typer.Option(
-            help="How sure a pair of the table must be; broader tiers reach more words. Default: strict, "
-            "with sbert and bert broad.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
-    per_sentence: Annotated[
-        int,
-        typer.Option(help="Replace at most this many words of a sentence.", rich_help_panel=_WHICH),
-    ] = 5,
-    share: Annotated[
-        float | None,
-        typer.Option(
-            help="Replace at most this part of a sentence's words, such as 0.1.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
-    per_record: Annotated[
-        int | None,
-        typer.Option(help="Replace at most this many words of a text.", rich_help_panel=_WHICH),
-    ] = None,
-    protect: Annotated[
-        Path | None,
-        typer.Option(
-            help="Text file of words, one a line, that stay as they are in all their forms.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder or hub id of the model of sbert, bert or mlm; its name at the endpoint of llm.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
-    least_cosine: Annotated[
-        float | None,
-        typer.Option(
-            help="Least cosine that sbert, bert and mlm admit; default 0.8.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(help="cpu or cuda, for sbert, bert and mlm.", rich_help_panel=_WHICH),
-    ] = None,
-    url: Annotated[
-        str | None,
-        typer.Option(
-            help="Base address of llm's OpenAI-compatible endpoint. Sentences are sent there.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
-    token_variable: Annotated[
-        str | None,
-        typer.Option(
-            help="Environment variable that holds the endpoint's token.", rich_help_panel=_WHICH
-        ),
-    ] = None,
-    answers: Annotated[
-        Path | None,
-        typer.Option(
-            help="File that keeps the endpoint's answers; one for all copies of a dataset. Private.",
-            rich_help_panel=_WHICH,
-        ),
-    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
     engine: Annotated[
         EngineName,
@@ -202,18 +235,17 @@ def embed(
     text_column: TextColumn = "text",
     id_column: IdColumn = None,
     as_json: AsJson = False,
+    *,
+    words: Words,
 ) -> None:
     """Mark a dataset. Every byte outside the replaced words stays as it was.
 
     A run that was stopped is taken up again by the same command.
     """
-    from ..watermark.candidates import open_source
     from ..watermark.embed import embed as embed_file
     from ..watermark.keys import MarkingKey
-    from ..watermark.lexicon import Tier
     from ..watermark.marking import Marking, Mode, Unit
     from ..watermark.piecework import Engine
-    from ..watermark.selection import Budget
 
     default_ghosts = 19 if unit is UnitName.RECORD else 0
     default_shards = 10 if unit is UnitName.SHARD else 0
@@ -223,28 +255,14 @@ def embed(
         ghosts=default_ghosts if ghosts is None else ghosts,
         shards=default_shards if shards is None else shards,
     )
-    if candidates is not CandidatesName.LEXICON:
-        quiet_libraries()
-    words = open_source(
-        candidates.value,
-        tier=None if tier is None else Tier(tier.value),
-        model=model,
-        least_cosine=least_cosine,
-        device=device,
-        url=url,
-        token_variable=token_variable,
-        answers=answers,
-        protect=() if protect is None else _words_in(protect),
-        budget=Budget(per_sentence=per_sentence, share=share, most_per_record=per_record),
-        rarer_only=mode is ModeName.LEXIMARK,
-    )
+    candidates = words.open(rarer_only=mode is ModeName.LEXIMARK)
     with _resumable(out), working(f"marking {source}") as show:
         summary = embed_file(
             source,
             out,
             MarkingKey.read(key),
             marking,
-            candidates=words,
+            candidates=candidates,
             text_column=text_column,
             id_column=id_column,
             dataset=_named("--dataset", dataset),

@@ -1,15 +1,14 @@
 """How models are reached: options that every command which opens one takes, said once."""
 
-import functools
-import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .option_groups import takes
 from .output import quiet_libraries, show_progress
 
 if TYPE_CHECKING:
@@ -106,32 +105,7 @@ class Reached:
     ] = False
 
 
-def reaches_models(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of `Reached` in place of its parameter `how`."""
-    hints = get_type_hints(Reached, include_extras=True)
-    options = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=hints[field.name],
-        )
-        for field in fields(Reached)
-    ]
-    own = inspect.signature(command)
-    kept = [p.replace(kind=p.KEYWORD_ONLY) for n, p in own.parameters.items() if n != "how"]
-    # The switches that end a command's help stay at its end.
-    signature = own.replace(parameters=[*kept, *options])
-
-    @functools.wraps(command)
-    def with_options(**given: Any) -> Any:
-        how = Reached(**{option.name: given.pop(option.name) for option in options})
-        return command(**given, how=how)
-
-    with_options.__signature__ = signature  # type: ignore[attr-defined]
-    with_options.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-    del with_options.__wrapped__  # its signature is not ours
-    return with_options
+reaches_models = takes(Reached, "how")
 
 
 def reach(suspect: str, references: Sequence[str], how: Reached) -> "tuple[Suspect, list[Suspect]]":
