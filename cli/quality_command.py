@@ -50,6 +50,7 @@ def quality(
     from ..files import new_folder
     from ..watermark.evidence import load_evidence
     from ..watermark.quality import assess, render_quality
+    from ..watermark.release import RELEASE_NAME
     from .reporting import now, refuse_unfit, repeat_command
 
     refuse_unfit(report, seed=seed)
@@ -69,7 +70,9 @@ def quality(
 
         page = render_quality(
             found,
-            title=", ".join(i.name for i in found.inputs if i.name != manifest.name)
+            title=", ".join(
+                i.name for i in found.inputs if i.name not in {manifest.name, RELEASE_NAME}
+            )
             or manifest.name,
             created=now(),
             command=repeat_command(),
