@@ -358,3 +358,13 @@ def test_boilerplate_is_no_duplicate():
         licence + " " + " ".join(f"w{rng.randrange(5000)}" for _ in range(150)) for _ in range(30)
     ]
     assert near_duplicates(texts) == []
+
+
+def test_infinite_scores_count_as_missing():
+    rng = np.random.default_rng(4)
+    ours, theirs = rng.normal(size=(80, 2)), rng.normal(size=(80, 2))
+    for scores in (ours, theirs):
+        scores[::9, 0], scores[1::9, 0] = np.inf, -np.inf
+    found = inference_test(ours, theirs, names=("loss", "min_k"), seed=1, n_resamples=199)
+    assert 0 < found.finding.p_value <= 1
+    assert np.isfinite(found.finding.statistic.value)

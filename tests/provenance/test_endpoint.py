@@ -598,3 +598,13 @@ def test_a_token_that_could_be_spelt_in_two_ways_is_refused(token, monkeypatch):
     with pytest.raises(InvalidInput, match="holds no API token") as caught:
         token_in("CHAT_TOKEN")
     assert token not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_words_about_a_refused_token_are_not_repeated(served, status, tmp_path):
+    """They may hold a part of it, which no search for the whole would find."""
+    served.troubles = [(status, {}, b'{"error": {"message": "bad key sk-1234****"}}')] * 9
+    suspect = EndpointSuspect.open(served.name, Reaching(answers=tmp_path / "answers.sqlite"))
+    with pytest.raises(InvalidInput, match=f"status {status}") as caught:
+        suspect.token_logprobs(["a word"])
+    assert "sk-1234" not in f"{caught.value} {caught.value.hint}"

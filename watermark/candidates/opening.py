@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from ...errors import InvalidInput
 from ..lexicon import Lexicon, Tier
@@ -90,48 +91,22 @@ def open_source(
     ignored = [key for key, value in given.items() if value is not None and key not in _NEEDS[kind]]
     if ignored:
         raise InvalidInput(f"the candidate source '{kind}' takes no {ignored[0]}")
+    common: dict[str, Any] = {"protect": protect, "budget": budget, "rarer_only": rarer_only}
     if kind is SourceName.LEXICON:
         lexicon = Lexicon.read(table or SHIPPED_TABLE, Tier.STRICT if tier is None else tier)
-        return LexiconSource(lexicon, protect=protect, budget=budget, rarer_only=rarer_only)
+        return LexiconSource(lexicon, **common)
     if model is None:
         raise InvalidInput(
             f"the candidate source '{kind}' needs a model", "give a folder, a hub id, or its name"
         )
     if kind is SourceName.LLM:
-        from .llm import LlmSource
-
-        if url is None:
-            raise InvalidInput(
-                "the candidate source 'llm' needs the address of an endpoint",
-                "one such as https://api.example.org/v1",
-            )
-        if answers is None:
-            raise InvalidInput(
-                "the candidate source 'llm' needs a file that keeps the answers",
-                "use the same one for every copy of a dataset; it holds sentences of it, keep it private",
-            )
-        return LlmSource(
-            url,
-            model,
-            answers=answers,
-            token_variable=token_variable,
-            protect=protect,
-            budget=budget,
-            rarer_only=rarer_only,
-        )
+        return _open_llm(url, model, answers, token_variable=token_variable, **common)
     least = 0.8 if least_cosine is None else least_cosine
     place = "cpu" if device is None else device
     if kind is SourceName.MLM:
         from .mlm import MlmSource
 
-        return MlmSource.open(
-            model,
-            device=place,
-            least_cosine=least,
-            protect=protect,
-            budget=budget,
-            rarer_only=rarer_only,
-        )
+        return MlmSource.open(model, device=place, least_cosine=least, **common)
     from .bert import BertSource
     from .encoders import Encoder
     from .sbert import SbertSource
@@ -142,7 +117,21 @@ def open_source(
         Encoder.open(model, device=place),
         least_cosine=least,
         thesaurus=Thesaurus(table or SHIPPED_TABLE, Tier.BROAD if tier is None else tier),
-        protect=protect,
-        budget=budget,
-        rarer_only=rarer_only,
+        **common,
     )
+
+
+def _open_llm(url: str | None, model: str, answers: Path | None, **options: Any) -> CandidateSource:
+    from .llm import LlmSource
+
+    if url is None:
+        raise InvalidInput(
+            "the candidate source 'llm' needs the address of an endpoint",
+            "one such as https://api.example.org/v1",
+        )
+    if answers is None:
+        raise InvalidInput(
+            "the candidate source 'llm' needs a file that keeps the answers",
+            "use the same one for every copy of a dataset; it holds sentences of it, keep it private",
+        )
+    return LlmSource(url, model, answers=answers, **options)

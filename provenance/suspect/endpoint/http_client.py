@@ -194,7 +194,8 @@ class Api:
             reply: The reply.
             hint: What to do; default: by the status.
         """
-        said = f": {reply.said}" if reply.said else ""
+        # What is said of a token that was turned away may repeat a part of it.
+        said = f": {reply.said}" if reply.said and reply.status not in {401, 403} else ""
         redirect = " (redirects are not followed)" if 300 <= reply.status < 400 else ""
         return InvalidInput(
             f"{self.url}: the endpoint answered with status {reply.status}{redirect}{said}",
