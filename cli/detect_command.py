@@ -1,7 +1,7 @@
 """`bookplate watermark detect`: is the mark in this model?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -83,7 +83,7 @@ def detect(
     """Test whether a model was trained on a marked release."""
     from ..watermark.evidence import load_evidence
     from ..watermark.keys import MarkingKey
-    from .reporting import conclude, refuse_unfit
+    from .reporting import accounts_of, conclude, refuse_unfit
 
     refuse_unfit(report, alpha, seed)
     marking_key = None if key is None else MarkingKey.read(key)
@@ -114,7 +114,16 @@ def detect(
         findings, labels = _by_recipient(asked, marking_key, recipient), recipient
     else:
         findings = [_keyed(asked)]
-    conclude(suspect, findings, report, alpha=alpha, as_json=as_json, labels=labels, also=also)
+    conclude(
+        suspect,
+        findings,
+        report,
+        alpha=alpha,
+        as_json=as_json,
+        labels=labels,
+        also=also,
+        attachments=accounts_of(asked.opened),
+    )
 
 
 def _refuse_unused(method: MethodName, samples: int | None, budget: int | None) -> None:
@@ -140,9 +149,12 @@ class _Asked:
     seed: int
     alpha: float
     how: Reached
+    opened: "list[Suspect]" = field(default_factory=list)
 
     def reach(self) -> "tuple[Suspect, list[Suspect]]":
-        return reach(self.suspect, self.references, self.how)
+        suspect, references = reach(self.suspect, self.references, self.how)
+        self.opened.extend((suspect, *references))
+        return suspect, references
 
 
 def _keyed(asked: _Asked) -> "Finding":

@@ -16,7 +16,7 @@ from .options import (
     SuspectName,
     TextColumn,
 )
-from .questions_commands import record
+from .questions_commands import of_texts, record
 from .reaching import Reached, reaches_models
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 
 
+app.command("questions")(of_texts)
 app.command("record")(record)
 
 
@@ -93,7 +94,8 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Score texts; with --labels, say how well; with --held-out, test."""
-    from .membership_run import Request, run_inference, run_scores
+    from .membership_request import Request
+    from .membership_run import run_inference, run_scores
     from .reporting import refuse_unfit
 
     refuse_unfit(report, alpha, seed)

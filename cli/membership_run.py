@@ -1,16 +1,13 @@
 """What `bookplate membership score` does once its options are understood."""
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import polars as pl
 
-from ..display import visible
 from ..errors import InvalidInput
-from ..files import new_file, sha256_of_file
+from ..files import new_file
 from ..provenance.membership import (
     METHODS,
     SHIFT_WARNING,
@@ -22,16 +19,15 @@ from ..provenance.membership import (
     separation,
 )
 from ..provenance.suspect import Suspect, TokenReader
-from ..stats import Effect, Input, RocResult
-from ..stats.checks import one_of
-from ..watermark.neighbours import neighbours
+from ..stats import Effect, RocResult
 from ..watermark.tables import read_table
 from .csv_files import csv_file
+from .membership_request import Material, Request, input_of, material_of, neighbours_of
 from .output import print_json, print_note, print_rows, print_table, working
-from .reaching import Reached, reach
-from .reporting import Attachment, conclude
+from .reaching import reach
+from .reporting import Attachment, accounts_of, conclude
 
-__all__ = ["Request", "run_inference", "run_scores"]
+__all__ = ["run_inference", "run_scores"]
 
 _LABELS = {"1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "false": 0}
 _NEED = (
@@ -41,58 +37,11 @@ _NEED = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What the user asked for; see the options of the command."""
-
-    texts: Path
-    suspect: str
-    references: tuple[str, ...] = ()
-    scores: tuple[str, ...] | None = None
-    labels: str | None = None
-    prefix: Path | None = None
-    frequencies: Path | None = None
-    neighbours: int = 0
-    share: float = 0.2
-    text_column: str = "text"
-    id_column: str | None = None
-    out: Path | None = None
-    seed: int = 0
-    how: Reached = field(default_factory=Reached)
-
-    def __post_init__(self) -> None:
-        if self.neighbours < 0:
-            raise InvalidInput(f"--neighbours: expected 0 or more, got {self.neighbours}")
-        if not 0 < self.share <= 1:
-            raise InvalidInput(
-                f"--share: expected a number above 0 and at most 1, got {self.share}"
-            )
-        for name in self.scores or ():
-            one_of("--score", Score, cast("Score", name))
-        if self.out is not None:
-            if self.out.suffix not in {".parquet", ".csv"}:
-                raise InvalidInput(f"{self.out}: expected a name that ends in .parquet or .csv")
-            if os.path.lexists(self.out):
-                raise InvalidInput(
-                    f"{self.out}: already exists", "choose another name, or move it away first"
-                )
-
-
-@dataclass(slots=True)
-class _Material:
-    """The files that were read, and what the scores take from them."""
-
-    texts: list[str]
-    ids: list[str] | None
-    inputs: list[Input] = field(default_factory=list)
-    options: dict[str, Any] = field(default_factory=dict)
-
-
 def run_scores(request: Request, *, as_json: bool) -> None:
     """Score texts, compare with labels if there are any, write and print."""
-    material = _material(request)
+    material = material_of(request)
     labels = _labels(request)
-    material.options["neighbours"] = _neighbours(request, material.texts)
+    material.options["neighbours"] = neighbours_of(request, material.texts)
     suspect, references = _models(request)
     with working(f"scoring with {request.suspect}") as show:
         table = score_texts(
@@ -142,10 +91,10 @@ def run_inference(
         InvalidInput: If the inputs do not fit, see `dataset_inference`.
         InsufficientEvidence: Likewise.
     """
-    material = _material(request)
+    material = material_of(request)
     others = read_table(held_out, text_column=request.text_column).texts
-    material.inputs.insert(1, _input(held_out))
-    material.options["neighbours"] = _neighbours(request, [*material.texts, *others])
+    material.inputs.insert(1, input_of(held_out))
+    material.options["neighbours"] = neighbours_of(request, [*material.texts, *others])
     print_note(_NEED)
     suspect, references = _models(request)
     n = len(material.texts) + len(others)
@@ -177,7 +126,8 @@ def run_inference(
                 "membership_scores.csv",
                 _csv(frame),
                 "Membership scores of every text; a higher score speaks for membership.",
-            )
+            ),
+            *accounts_of((suspect, *references)),
         ]
         if report is not None
         else (),
@@ -190,33 +140,7 @@ def run_inference(
     )
 
 
-# ---- read -----------------------------------------------------------------------------------------
-
-
-def _material(request: Request) -> _Material:
-    """Read the files that every run takes."""
-    table = read_table(request.texts, text_column=request.text_column, id_column=request.id_column)
-    material = _Material(table.texts, table.ids, [_input(request.texts)])
-    material.options = {"scores": request.scores, "share": request.share}
-    if request.prefix is not None:
-        shots = read_table(request.prefix, text_column=request.text_column).texts
-        material.options["prefix"] = "\n\n".join(shots)
-        material.inputs.append(_input(request.prefix))
-    if request.frequencies is not None:
-        corpus = read_table(request.frequencies, text_column=request.text_column).texts
-        material.options["frequency_texts"] = corpus
-        material.inputs.append(_input(request.frequencies))
-    return material
-
-
-def _input(path: Path) -> Input:
-    return Input(name=visible(path.name), sha256=sha256_of_file(path))
-
-
-def _neighbours(request: Request, texts: Sequence[str]) -> list[list[str]] | None:
-    if request.neighbours == 0:
-        return None
-    return [neighbours(text, count=request.neighbours, seed=request.seed) for text in texts]
+# ---- read ------------------------------------------------------------------------------------------
 
 
 def _labels(request: Request) -> list[int] | None:
@@ -349,7 +273,7 @@ def _check_line(outcome: DatasetInference) -> str:
 
 
 def _as_json(
-    request: Request, table: ScoreTable, material: _Material, found: Mapping[str, RocResult]
+    request: Request, table: ScoreTable, material: Material, found: Mapping[str, RocResult]
 ) -> dict[str, Any]:
     scores = {}
     for name in table.names:

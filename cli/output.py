@@ -143,17 +143,18 @@ def working(what: str) -> Generator[Callable[[str], None]]:
             _status.end()
 
 
-def show_progress(done: int, total: int, seconds: float) -> None:
+def show_progress(done: int, total: int, seconds: float, *, unit: str = "tokens") -> None:
     """Add to the sign of life how far a model has come.
 
     Args:
-        done: Tokens or questions so far.
-        total: Their number.
+        done: How much of it is done.
+        total: How much there is.
         seconds: Since the beginning.
+        unit: Of what.
     """
     if done and seconds > 1:
-        left = seconds * (total - done) / done
-        _status.add(f"{done:,} of {total:,}, {done / seconds:,.0f} a second, {_minutes(left)} left")
+        speed, left = done / seconds, seconds * (total - done) / done
+        _status.add(f"{done:,} of {total:,} {unit}, {speed:,.0f} a second, {_minutes(left)} left")
 
 
 def _minutes(seconds: float) -> str:

@@ -51,7 +51,7 @@ def query(
 ) -> None:
     """Correlate a model's likelihood of your training sequences with your training order."""
     from ..provenance.palimpsest import QueryStatistic, Transcript, query_test
-    from .reporting import conclude, refuse_unfit
+    from .reporting import accounts_of, conclude, refuse_unfit
 
     refuse_unfit(report, alpha, seed)
     order = Transcript.read(transcript)
@@ -59,4 +59,5 @@ def query(
     chosen = None if statistic is None else QueryStatistic(statistic.value)
     with working(f"scoring {suspect}"):
         finding = query_test(order, model, references=references, statistic=chosen, seed=seed)
-    conclude(suspect, [finding], report, alpha=alpha, as_json=as_json)
+    accounts = accounts_of((model, *references))
+    conclude(suspect, [finding], report, alpha=alpha, as_json=as_json, attachments=accounts)

@@ -1,18 +1,19 @@
 """What is asked of models, for whoever holds their weights: writing the questions, and answering them."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import AsJson, SuspectName, TextColumn
+from .options import AsJson, Seed, SuspectName, TextColumn
 from .output import print_json, print_rows, show_progress, working
 from .reaching import Reached, reach, reaches_models
 
 if TYPE_CHECKING:
     from ..provenance.suspect.recorded.questions import Questions
 
-__all__ = ["of_manifest", "of_transcript", "record"]
+__all__ = ["of_manifest", "of_texts", "of_transcript", "record"]
 
 Out = Annotated[Path, typer.Argument(help="New .parquet file to write.")]
 
@@ -57,6 +58,62 @@ def of_transcript(
     _write(questions, out, as_json)
 
 
+def of_texts(
+    texts: Annotated[
+        Path,
+        typer.Argument(help="Texts: .parquet, .jsonl or .csv, the latter two also .gz or .zst."),
+    ],
+    out: Out,
+    scores: Annotated[
+        list[str] | None,
+        typer.Option("--score", help="As for 'membership score'; default: all that can be had."),
+    ] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="Texts to compare with, if there will be a test.")
+    ] = None,
+    prefix: Annotated[
+        Path | None, typer.Option(help="Texts that were not trained on, for recall.")
+    ] = None,
+    frequencies: Annotated[
+        Path | None, typer.Option(help="A corpus of other texts to count tokens in, for dc_pdd.")
+    ] = None,
+    neighbours: Annotated[
+        int, typer.Option(help="Neighbours of each text, for neighbourhood; 0: none.")
+    ] = 0,
+    text_column: TextColumn = "text",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Write what 'score' would ask of a model, for whoever holds its weights.
+
+    'score' must then be given the same --held-out, --prefix, --frequencies, --neighbours and --seed.
+    """
+    from ..provenance.membership import score_texts
+    from ..provenance.suspect.recorded.questions import collect
+    from ..watermark.tables import read_table
+    from .membership_request import Request, material_of, neighbours_of
+
+    request = Request(
+        texts=texts,
+        suspect="",
+        scores=None if scores is None else tuple(scores),
+        prefix=prefix,
+        frequencies=frequencies,
+        neighbours=neighbours,
+        text_column=text_column,
+        seed=seed,
+    )
+    with working(f"reading {texts}"):
+        material = material_of(request)
+        if held_out is not None:
+            material.texts += read_table(held_out, text_column=text_column).texts
+        material.options["neighbours"] = neighbours_of(request, material.texts)
+        questions = collect(
+            lambda suspect: score_texts(material.texts, suspect, **material.options)
+        )
+    _write(questions, out, as_json)
+
+
 @reaches_models
 def record(
     questions: Annotated[
@@ -83,14 +140,13 @@ def record(
 
     asked = Questions.read(questions)
     model, _ = reach(suspect, [], how)
+    begin = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        show_progress(done, total, time.monotonic() - begin, unit="questions")
+
     with working(f"asking {suspect}"):
-        record_answers(
-            asked,
-            model,
-            out,
-            with_tokens=tokens,
-            on_progress=lambda done, total: show_progress(done, total, 0.0),
-        )
+        record_answers(asked, model, out, with_tokens=tokens, on_progress=show)
     _say(out, len(asked.asked), sha256_of_file(out), "answers", as_json)
 
 

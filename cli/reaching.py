@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -142,6 +143,7 @@ def reach(suspect: str, references: Sequence[str], how: Reached) -> "tuple[Suspe
         )
         model = open_suspect(name, loading=loading, context=how.context, endpoint=endpoint)
         if hasattr(model, "on_progress"):  # recorded answers are at hand at once
-            model.on_progress = show_progress
+            unit = "questions" if hasattr(model, "record") else "tokens"
+            model.on_progress = partial(show_progress, unit=unit)
         opened.append(model)
     return opened[0], opened[1:]

@@ -7,12 +7,12 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import InvalidInput
@@ -21,8 +21,12 @@ from ..stats import AdjustMethod, Effect, Finding, adjust, format_p
 from ..stats.report import AuditReport, Exhibit, render_html
 from .output import effect_line, print_finding, print_json, print_rows, print_table
 
+if TYPE_CHECKING:
+    from ..provenance.suspect import Completer, Suspect, TokenReader
+
 __all__ = [
     "Attachment",
+    "accounts_of",
     "conclude",
     "evidence_found",
     "now",
@@ -104,6 +108,23 @@ class Attachment:
         """What the report says of it."""
         digest = hashlib.sha256(self.content).hexdigest()
         return Exhibit(name=self.name, sha256=digest, description=self.description)
+
+
+def accounts_of(models: "Iterable[Suspect | Completer | TokenReader]") -> list[Attachment]:
+    """What is known of each endpoint among some models: the file whose digest its findings name.
+
+    Args:
+        models: The models, after they were asked.
+    """
+    found: list[Attachment] = []
+    for model in models:
+        record = getattr(model, "record", None)
+        if record is None:  # weights and recorded answers are files, with digests of their own
+            continue
+        name = f"endpoint-{len(found) + 1}.json" if found else "endpoint.json"
+        what = f"What {model.identity.name} said of itself; its digest stands for the model here."
+        found.append(Attachment(name, record(), what))
+    return found
 
 
 def evidence_found(findings: Sequence[Finding], alpha: float) -> list[bool]:

@@ -185,11 +185,11 @@ def _read(
 ) -> _Readings:
     """Ask the models; a variant that cannot be read, as nobody recorded it, costs its score alone."""
     originals = list(dict.fromkeys(texts))
-    readings = _Readings(dict(zip(originals, _tables_of(suspect, originals), strict=True)))
+    readings = _Readings(dict(zip(originals, suspect.token_tables(originals), strict=True)))
     if Score.RECALL in wanted and prefix:
         behind = [_prefixed(prefix, text) for text in originals]
         with _without(Score.RECALL, wanted, left_out):
-            readings.tables |= dict(zip(behind, _tables_of(suspect, behind), strict=True))
+            readings.tables |= dict(zip(behind, suspect.token_tables(behind), strict=True))
     variants = {
         Score.LOWER_CASE_RATIO: [text.lower() for text in texts],
         Score.NEIGHBOURHOOD: [neighbour for near in neighbours for neighbour in near],
@@ -214,17 +214,6 @@ def _without(score: Score, wanted: list[Score], left_out: dict[Score, str]) -> G
         yield
     except InvalidInput as error:
         _drop(score, f"cannot be had: {error}", wanted, left_out)
-
-
-def _tables_of(suspect: TokenReader, texts: Sequence[str]) -> list[TokenTable]:
-    """Tables, without tokens where the suspect knows none but still tells log-probabilities."""
-    try:
-        return suspect.token_tables(texts)
-    except InvalidInput:
-        alone = getattr(suspect, "token_logprobs", None)
-        if alone is None:
-            raise
-        return [TokenTable(tokens=(), logprobs=logprobs) for logprobs in alone(texts)]
 
 
 def _logprobs_of(suspect: TokenReader, texts: Sequence[str]) -> list[_Logprobs]:

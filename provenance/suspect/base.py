@@ -42,7 +42,7 @@ class TokenTable:
     """What a model says of each scored token of one text, in nats; all arrays have shape (n,).
 
     Attributes:
-        tokens: Each token as the tokenizer writes it.
+        tokens: Each token as the tokenizer writes it; empty where they are not known.
         logprobs: Its log-probability given the tokens before it.
         mean: Expectation of log p(v) over the vocabulary, v drawn from the model's distribution at that
             place (minus its entropy); None where only the token's own probability is known.

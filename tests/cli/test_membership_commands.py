@@ -8,18 +8,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from bookplate.cli.main import app as whole
-from bookplate.cli.membership_commands import app
 from bookplate.provenance.membership import METHODS, without_near_duplicates
 from bookplate.stats.report import AuditReport
-
-
-@pytest.fixture(autouse=True)
-def _registered():
-    """The command is there whether or not `cli/main.py` names it yet."""
-    known = {group.name for group in whole.registered_groups}
-    if "membership" not in known:
-        whole.add_typer(app, name="membership")
 
 
 @pytest.fixture(scope="module")

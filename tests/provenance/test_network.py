@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 import warnings
 
 import numpy as np
@@ -181,8 +182,10 @@ def test_other_errors_are_not_taken_for_short_memory(neox, monkeypatch):
         neox.token_logprobs(["the quick brown fox"])
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("bfloat16", 0.3), ("float16", 0.05)])
-def test_sixteen_bits_agree_within_their_rounding(dtype, tolerance, tiny_model, english):
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("bfloat16", 0.3), ("float16", 0.05), ("int8", 0.3)]
+)
+def test_lower_precisions_agree_within_their_rounding(dtype, tolerance, tiny_model, english):
     whole = TransformersSuspect.open(str(tiny_model), Loading(device="cpu"))
     half = TransformersSuspect.open(str(tiny_model), Loading(device="cpu", dtype=Dtype(dtype)))
     assert half.identity.name == f"{whole.identity.name} in {dtype}"
@@ -278,7 +281,8 @@ def test_an_adapter_of_another_model_is_refused(adapter, tokenizer, tmp_path):
         TransformersSuspect.open(str(tmp_path / "gpt2"), Loading(device="cpu", adapter=folder))
 
 
-def test_eight_bits_without_their_package_are_refused(tiny_model):
+def test_eight_bits_without_their_package_are_refused(tiny_model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(InvalidInput, match="bitsandbytes"):
         TransformersSuspect.open(str(tiny_model), Loading(device="cpu", dtype=Dtype.INT8))
 

@@ -101,9 +101,11 @@ def test_tokens_and_their_moments_are_recorded(local, short, tmp_path):
 
 def test_without_tokens_only_those_who_need_them_are_refused(local, short, tmp_path):
     suspect = recorded(Questions.of(short[:2]), local, tmp_path, with_tokens=False)
-    assert len(suspect.token_logprobs(short[:2])) == 2
+    (table,) = suspect.token_tables(short[:1])
+    assert table.tokens == ()
+    np.testing.assert_array_equal(table.logprobs, suspect.token_logprobs(short[:1])[0])
     with pytest.raises(InvalidInput, match=r"row \d+: was recorded without its tokens"):
-        suspect.token_tables(short[:1])
+        suspect.tokens(short[:1])
 
 
 def test_a_place_with_nothing_before_it_stays_unscored(local, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -375,6 +376,32 @@ def test_remote_code_is_not_run(folder, tmp_path):
     (folder / "evil.py").write_text(f"open({str(flag)!r}, 'w').close()\n")
     assert "cannot be loaded" in refused(folder)
     assert not flag.exists()
+
+
+def test_remote_code_of_a_tokenizer_is_not_run(folder, tmp_path):
+    path, flag = folder / "tokenizer_config.json", tmp_path / "ran"
+    changes = {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    (folder / "evil.py").write_text(f"open({str(flag)!r}, 'w').close()\n")
+    with suppress(InvalidInput):  # transformers may know the tokenizer by its tokenizer.json
+        open_suspect(str(folder))
+    assert not flag.exists()
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("pad", ["<|endoftext|>", None])
+def test_how_a_tokenizer_would_pad_does_not_matter(folder, english, side, pad):
+    texts = [text[:length] for text, length in zip(english, (20, 200, 90), strict=False)]
+    expected = open_suspect(str(folder), loading=Loading(device="cpu")).token_logprobs(texts)
+    path = folder / "tokenizer_config.json"
+    settings = {**json.loads(path.read_text()), "padding_side": side, "pad_token": pad}
+    path.write_text(json.dumps({k: v for k, v in settings.items() if v is not None}))
+    (folder / "special_tokens_map.json").unlink(missing_ok=True)
+    suspect = open_suspect(str(folder), loading=Loading(device="cpu"))
+    assert suspect._tokenizer.padding_side == side
+    assert suspect._tokenizer.pad_token == pad
+    for a, b in zip(expected, suspect.token_logprobs(texts), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
 
 
 def test_tokenizer_larger_than_the_model_is_refused(folder):

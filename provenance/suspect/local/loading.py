@@ -26,7 +26,9 @@ class Dtype(StrEnum):
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
     FLOAT16 = "float16"
-    INT8 = "int8"  # linear layers in 8 bit, by bitsandbytes
+    # Linear layers in 8 bit, the rest in float16, by bitsandbytes (LLM.int8, arXiv 2208.07339). What
+    # is rounded depends a little on what else is in a batch.
+    INT8 = "int8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +114,13 @@ def _in_8_bit(place: torch.device) -> dict[str, Any]:
         importlib.import_module("bitsandbytes")
     except ImportError as error:
         raise InvalidInput(
-            "8 bit needs the package bitsandbytes", "pip install bitsandbytes, or use bfloat16"
+            "8 bit needs the package bitsandbytes",
+            "pip install 'bookplate[int8]', or use bfloat16",
         ) from error
     from transformers import BitsAndBytesConfig
 
     return {
+        "dtype": torch.float16,
         "quantization_config": BitsAndBytesConfig(load_in_8bit=True),
         "device_map": {"": place},
     }

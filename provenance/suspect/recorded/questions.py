@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from ....errors import BookplateError, InsufficientEvidence
 from ....files import canonical_json, new_file
 from ....stats import Input
-from ..base import ChoiceSlot, Suspect, TokenTable
+from ..base import ChoiceSlot, TokenTable
 from .files import read_columns, refuse_format, refuse_row
 
-__all__ = ["QUESTIONS_FORMAT", "Place", "Question", "Questions", "collect", "digest_of"]
+__all__ = ["QUESTIONS_FORMAT", "Listener", "Place", "Question", "Questions", "collect", "digest_of"]
 
 QUESTIONS_FORMAT = "bookplate-questions-1"
 _SCHEMA = pl.Schema({
@@ -119,7 +119,7 @@ class Questions:
         return cls(asked)
 
 
-def collect(test: Callable[[Suspect], object]) -> Questions:
+def collect(test: "Callable[[Listener], object]") -> Questions:
     """Everything that a test asks of a suspect.
 
     The test runs on a model that answers nothing of worth, and its outcome is thrown away.
@@ -134,7 +134,7 @@ def collect(test: Callable[[Suspect], object]) -> Questions:
         InsufficientEvidence: If it asks nothing.
         BookplateError: If it fails before it asks anything.
     """
-    listener = _Listener()
+    listener = Listener()
     try:
         test(listener)
     except BookplateError:
@@ -145,7 +145,7 @@ def collect(test: Callable[[Suspect], object]) -> Questions:
     return Questions.of(listener.asked)
 
 
-class _Listener:
+class Listener:
     """A suspect, and a reader of tokens, that notes what it is asked and answers with noise."""
 
     def __init__(self) -> None:

@@ -120,18 +120,16 @@ class RecordedSuspect:
         return found
 
     def token_tables(self, texts: Sequence[str]) -> list[TokenTable]:
-        """See `TokenReader.token_tables`. Raises as `token_logprobs`, and if no tokens were recorded."""
+        """See `TokenReader.token_tables`. Raises as `token_logprobs`."""
         rows = self._rows(texts)
         return [
             TokenTable(
-                tokens=tokens,
+                tokens=self._tokens(row) or (),
                 logprobs=logprobs,
                 mean=self._values("mean", row),
                 sd=self._values("sd", row),
             )
-            for row, tokens, logprobs in zip(
-                rows, self.tokens(texts), self.token_logprobs(texts), strict=True
-            )
+            for row, logprobs in zip(rows, self.token_logprobs(texts), strict=True)
         ]
 
     def tokens(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
@@ -142,13 +140,13 @@ class RecordedSuspect:
         """
         found = []
         for row in self._rows(texts):
-            tokens = self._frame["tokens"][row]
+            tokens = self._tokens(row)
             if tokens is None:
                 raise InvalidInput(
                     f"{self._path}: row {row + 1}: was recorded without its tokens",
                     "ask for answers with tokens",
                 )
-            found.append(tuple(tokens))
+            found.append(tokens)
         return found
 
     def choice_logprobs(
@@ -192,6 +190,10 @@ class RecordedSuspect:
                 "have the questions of this very test answered",
             )
         return rows
+
+    def _tokens(self, row: int) -> tuple[str, ...] | None:
+        tokens = self._frame["tokens"][row]
+        return None if tokens is None else tuple(tokens)
 
     def _values(self, column: str, row: int) -> NDArray[np.float64] | None:
         values = self._frame[column][row]
