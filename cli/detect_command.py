@@ -12,6 +12,7 @@ from ..errors import InvalidInput
 from .options import (
     Alpha,
     AsJson,
+    Committed,
     Recipients,
     References,
     Report,
@@ -72,6 +73,7 @@ def detect(
         typer.Option(help="Most words, or texts, to be scored (method sequential only)."),
     ] = None,
     recipient: Recipients = None,
+    committed: Committed = None,
     seed: Seed = 0,
     report: Report = None,
     alpha: Alpha = 0.01,
@@ -91,6 +93,8 @@ def detect(
         raise InvalidInput(
             "--recipient needs --key, the owner's key that recipients' keys follow from"
         )
+    if committed and not recipient:
+        raise InvalidInput("--committed goes with --recipient")
     if method is not MethodName.KEYED and (recipient or held_out is not None):
         raise InvalidInput(f"--recipient and --held-out do not go with --method {method}")
     if method is MethodName.COMPLETION and reference:
@@ -111,7 +115,7 @@ def detect(
     elif method is MethodName.SEQUENTIAL:
         findings = [_step_by_step(asked, budget)]
     elif recipient and marking_key is not None:
-        findings, labels = _by_recipient(asked, marking_key, recipient), recipient
+        findings, labels = _by_recipient(asked, marking_key, recipient, committed or []), recipient
     else:
         findings = [_keyed(asked)]
     conclude(
@@ -165,8 +169,11 @@ def _keyed(asked: _Asked) -> "Finding":
         return detect_mark(asked.evidence, model, references=references, seed=asked.seed)
 
 
-def _by_recipient(asked: _Asked, key: "MarkingKey", names: Sequence[str]) -> "list[Finding]":
+def _by_recipient(
+    asked: _Asked, key: "MarkingKey", names: Sequence[str], committed: Sequence[Path]
+) -> "list[Finding]":
     from ..watermark.detect import detect_recipients
+    from ..watermark.recipients import commitments_in
 
     model, references = asked.reach()
     with working(f"scoring {asked.suspect}"):
@@ -177,6 +184,7 @@ def _by_recipient(asked: _Asked, key: "MarkingKey", names: Sequence[str]) -> "li
             recipients=names,
             references=references,
             seed=asked.seed,
+            committed=commitments_in(committed),
         )
     return [finding for _, finding in named]
 

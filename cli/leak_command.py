@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInput
-from .options import Alpha, AsJson, Recipients, Report, Seed
+from .options import Alpha, AsJson, Committed, Recipients, Report, Seed
 from .output import working
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def leak(
         Path | None, typer.Option("--key", help="Draw every choice anew and compare.")
     ] = None,
     recipient: Recipients = None,
+    committed: Committed = None,
     text_column: Annotated[
         str, typer.Option(help="Column (or key) of the dataset under audit that holds the text.")
     ] = "text",
@@ -66,12 +67,14 @@ def leak(
         raise InvalidInput(
             "--recipient needs --key, the owner's key that recipients' keys follow from"
         )
+    if committed and not recipient:
+        raise InvalidInput("--committed goes with --recipient")
     dataset = AuditedDataset(texts, text_column=text_column)
     evidence = load_evidence(
         manifest, released=released, key=marking_key, text_column=released_column
     )
     labels = recipient or []
-    copies = _copies(evidence, marking_key, labels)
+    copies = _copies(evidence, marking_key, labels, committed or [])
     found = _searched(evidence, dataset, texts)
     audited, listing = _identified(dataset, texts)
     results = _tested(copies, found, seed=seed, name=visible(texts.name))
@@ -99,13 +102,14 @@ def leak(
 
 
 def _copies(
-    evidence: "Evidence", key: "MarkingKey | None", recipients: list[str]
+    evidence: "Evidence", key: "MarkingKey | None", recipients: list[str], committed: list[Path]
 ) -> "list[Evidence]":
-    from ..watermark.recipients import copies_of
+    from ..watermark.recipients import commitments_in, copies_of
 
     if not recipients or key is None:
         return [evidence]
-    return [copy for _, copy in copies_of(evidence, key, recipients)]
+    copies = copies_of(evidence, key, recipients, committed=commitments_in(committed))
+    return [copy for _, copy in copies]
 
 
 def _searched(evidence: "Evidence", dataset: "AuditedDataset", texts: Path) -> "Alignment":

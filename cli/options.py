@@ -9,6 +9,7 @@ import typer
 __all__ = [
     "Alpha",
     "AsJson",
+    "Committed",
     "Device",
     "IdColumn",
     "Recipients",
@@ -58,5 +59,13 @@ Recipients = Annotated[
         "--recipient",
         help="Was it this recipient's copy? May be repeated; needs the owner's --key, and any copy's "
         "manifest.",
+    ),
+]
+Committed = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--committed",
+        help="release.json of a recipient's copy: shows that the name was fixed when the copy was made. May "
+        "be repeated; then every recipient needs one.",
     ),
 ]

@@ -195,7 +195,7 @@ def conclude(
         ("null hypothesis", f"for each of them: {first.null}"),
         ("n", f"{first.n} {first.unit}"),
         *(("assumes", text) for text in first.assumptions),
-        *(("warning", text) for text in first.warnings),
+        *(("warning", text) for text in dict.fromkeys(w for f in findings for w in f.warnings)),
     ])
     print_table(
         ("", "p-value", f"corrected for {len(findings)}", f"at {alpha:g}"),

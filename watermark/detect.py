@@ -7,12 +7,12 @@ only randomness is the key's, and a model that never saw the release is independ
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import InvalidInput
 from ..provenance.suspect import Suspect, hearsay_of, inputs_of, refuse_same_model
-from ..stats import Finding, choice_test, ghost_test
+from ..stats import Finding, Input, choice_test, ghost_test
 from .evidence import KEY_ASSUMPTION, Evidence
 from .keys import MarkingKey
 from .marking import Mode, Unit
@@ -59,6 +59,7 @@ def detect_recipients(
     recipients: Sequence[str],
     seed: int,
     references: Sequence[Suspect] = (),
+    committed: Mapping[str, Input] | None = None,
 ) -> list[tuple[str, Finding]]:
     """Test for each recipient whether a model was trained on that recipient's copy.
 
@@ -73,6 +74,7 @@ def detect_recipients(
         recipients: Who got a copy.
         seed: Seed of the Monte-Carlo draws.
         references: Models that never saw any copy.
+        committed: See `copies_of`.
 
     Returns:
         (recipient, finding), in the order asked for. The p-values are not yet corrected for the number
@@ -80,12 +82,12 @@ def detect_recipients(
 
     Raises:
         InvalidInput: If no recipient is named, one is named twice, or as for `detect`.
-        VerificationError: If the key is not the owner's.
+        VerificationError: As for `copies_of`.
         InsufficientEvidence: If no slot can be scored.
     """
     scored = None
     findings = []
-    for name, copy in copies_of(evidence, key, recipients):
+    for name, copy in copies_of(evidence, key, recipients, committed=committed or {}):
         if scored is None or evidence.manifest.marking.unit is Unit.RECORD:
             scored = _Scored.of(copy, suspect, references)
         finding = scored.finding(copy, seed)

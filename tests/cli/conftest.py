@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from bookplate.cli import main
+from bookplate.watermark.keys import MarkingKey
 
 
 @pytest.fixture
@@ -20,3 +21,10 @@ def run(monkeypatch, capfd, tmp_path):
         return done.value.code or 0, out, err
 
     return run
+
+
+@pytest.fixture
+def key(tmp_path):
+    """A key file that is the same in every run: of fresh keys, one in a hundred accuses an innocent copy."""
+    MarkingKey(bytes(32), b"s" * 32).save(tmp_path / "key")
+    return "key"

@@ -21,8 +21,7 @@ def folder(tmp_path, tiny_model, english):
 
 
 @pytest.fixture
-def marked(run, folder):
-    run("key", "new", "key")
+def marked(run, folder, key):
     assert (
         run("watermark", "embed", "data.parquet", "out", "--key", "key", "--tier", "broad")[0] == 0
     )
@@ -55,8 +54,7 @@ def test_a_report_is_written_and_names_are_harmless(run, folder):
     assert json.loads((folder / "r" / "report.json").read_text())
 
 
-def test_which_copy_is_a_table_of_corrected_p_values(run, folder):
-    run("key", "new", "key")
+def test_which_copy_is_a_table_of_corrected_p_values(run, folder, key):
     mark = ["watermark", "embed", "data.parquet", "out", "--key", "key", "--tier", "broad"]
     assert run(*mark, "--recipient", "Alice")[0] == 0
     detect = ["watermark", "detect", MANIFEST, "--key", "key", "--suspect", "model"]
@@ -81,9 +79,8 @@ def test_which_copy_is_a_table_of_corrected_p_values(run, folder):
     refused(run(*detect, "--recipient", "\x1b[2J"), "expected 1 to 200 visible characters")
 
 
-def test_the_published_mode_compares_with_texts_held_back(run, folder, english):
+def test_the_published_mode_compares_with_texts_held_back(run, folder, english, key):
     pl.DataFrame({"text": english[60:120]}).write_parquet(folder / "rest.parquet")
-    run("key", "new", "key")
     how = ["--key", "key", "--tier", "broad", "--mode", "leximark"]
     assert run("watermark", "embed", "data.parquet", "out", *how)[0] == 0
     assert run("watermark", "embed", "rest.parquet", "held", *how)[0] == 0

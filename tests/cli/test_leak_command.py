@@ -12,11 +12,10 @@ RELEASED = "out/release/data.parquet"
 
 
 @pytest.fixture
-def folder(run, tmp_path, english):
+def folder(run, tmp_path, english, key):
     """A marked dataset in out/, and its unmarked original in data.parquet."""
     ids = [f"doc {i}" for i in range(100)]
     pl.DataFrame({"text": english[:100], "id": ids}).write_parquet(tmp_path / "data.parquet")
-    assert run("key", "new", "key")[0] == 0
     options = ["--key", "key", "--tier", "broad", "--id-column", "id"]
     assert run("watermark", "embed", "data.parquet", "out", *options)[0] == 0
     return tmp_path
@@ -94,3 +93,31 @@ def test_which_copy_is_a_table(run, folder):
     code, out, err = run(*leaked, *names)
     assert (code, out) == (2, "")
     assert "--recipient needs --key" in err
+
+
+def test_names_are_held_against_what_was_published_with_the_copies(run, folder):
+    """Else a name could be sought that fits; out/ was made for nobody."""
+    for name in ("Alice", "Bob"):
+        options = ["--key", "key", "--tier", "broad", "--recipient", name]
+        assert run("watermark", "embed", "data.parquet", name, *options)[0] == 0
+    releases = [f"{name}/release/release.json" for name in ("Alice", "Bob")]
+    command = ["watermark", "leak", MANIFEST, "Bob/release/data.parquet", "--key", "key"]
+    names = ["--recipient", "Alice", "--recipient", "Bob"]
+    code, out, err = run(*command, *names)
+    assert (code, err) == (0, "")
+    assert out.count("this recipient's name was fixed before") == 1
+    given = [word for release in releases for word in ("--committed", release)]
+    code, out, err = run(*command, *names, *given, "--json")
+    assert (code, err) == (0, "")
+    for label, found in zip(("Alice", "Bob"), json.loads(out)["findings"], strict=True):
+        finding = found["finding"]
+        digest = hashlib.sha256((folder / label / "release" / "release.json").read_bytes())
+        expected = {"name": f"release.json of {label}", "sha256": digest.hexdigest()}
+        assert expected in finding["inputs"]
+        assert not any("was fixed before" in warning for warning in finding["warnings"])
+    code, out, err = run(*command, *names, "--recipient", "Bobby", *given)
+    assert (code, out) == (2, "")
+    assert "none of the releases given commits to the key of recipient 'Bobby'" in err
+    code, _, err = run(*command, *given)
+    assert code == 2
+    assert "--committed goes with --recipient" in err

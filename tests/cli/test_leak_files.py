@@ -12,11 +12,10 @@ MANIFEST = "out/private/manifest.parquet"
 
 
 @pytest.fixture
-def folder(run, tmp_path, english):
+def folder(run, tmp_path, english, key):
     """A dataset whose ids are formulas, marked for nobody, for Alice and for Bob."""
     ids = [f"=1+{i}\x1b[31m" for i in range(120)]
     pl.DataFrame({"text": english[:120], "id": ids}).write_parquet(tmp_path / "data.parquet")
-    assert run("key", "new", "key")[0] == 0
     options = ["--key", "key", "--tier", "broad", "--id-column", "id"]
     for out, name in (("out", None), ("alice", "Alice"), ("bob", "Bob")):
         of = [] if name is None else ["--recipient", name]
