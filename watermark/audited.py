@@ -69,7 +69,7 @@ class AuditedDataset:
             before = _state(path)
             n_texts = 0
             for piece in pieces_of(path, self._columns, self._piece_bytes):
-                texts = piece.after(n_texts).read().texts
+                texts = piece.after(n_texts).texts()
                 yield from texts
                 n_texts += len(texts)
                 total += len(texts)

@@ -131,7 +131,7 @@ class _Texts:
         table_file(file)
         texts: list[str] = []
         for piece in pieces_of(file, Columns(text_column)):
-            texts += piece.after(len(texts)).read().texts
+            texts += piece.after(len(texts)).texts()
         refuse_empty(file, len(texts))
         first_row = self._manifest.first_row_of(file)
         self.originals |= original_texts(self._manifest, texts, str(file), first_row=first_row)

@@ -11,7 +11,9 @@ import tracemalloc
 import polars as pl
 import pytest
 from bookplate.errors import InvalidInput
-from bookplate.watermark.tables import Edit, apply_edits, read_table
+from bookplate.watermark.tables import Columns, Edit, apply_edits, pieces_of, read_table
+from bookplate.watermark.tables.parquet import read_parquet
+from bookplate.watermark.tables.table import Place
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -306,3 +308,13 @@ def test_what_is_no_file_is_refused(tmp_path, name, message):
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(InvalidInput, match=message):
         read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize("id_column", [None, "text", "n"])
+def test_texts_alone_are_read_without_the_other_columns(tmp_path, id_column):
+    path = tmp_path / "data.parquet"
+    pl.DataFrame({"n": [1, 2], "text": ["a", "b"], "more": [["x"], []]}).write_parquet(path)
+    (piece,) = pieces_of(path, Columns("text", id_column))
+    assert piece.texts() == piece.read().texts == ["a", "b"]
+    alone = read_parquet(Place(path), Columns("text", id_column), every_column=False)
+    assert set(alone.frame.columns) == {"text", id_column} - {None}

@@ -102,7 +102,12 @@ def metadata_of(path: Path) -> dict[str, str]:
 
 
 def read_parquet(
-    place: Place, columns: Columns, n_rows: int | None = None, content: bytes = b""
+    place: Place,
+    columns: Columns,
+    n_rows: int | None = None,
+    content: bytes = b"",
+    *,
+    every_column: bool = True,
 ) -> ParquetTable:
     """Read `n_rows` rows from a place on, or all.
 
@@ -111,6 +116,7 @@ def read_parquet(
         columns: Which columns are used.
         n_rows: How many rows.
         content: These rows, if the file need not be read: what `packed_rows` gave.
+        every_column: Whether columns that are not used are read too, as writing the rows needs.
 
     Returns:
         The rows.
@@ -122,7 +128,8 @@ def read_parquet(
     with _readable(path), io.BytesIO(content) if content else path.open("rb") as file:
         scan = _scan(file)
         _check_columns(scan.collect_schema(), path, columns)
-        frame = scan.slice(0 if content else place.rows, n_rows).collect()
+        rows = scan.slice(0 if content else place.rows, n_rows)
+        frame = (rows if every_column else rows.select(*dict.fromkeys(columns.names()))).collect()
     texts = frame[columns.text]
     _refuse_nulls(texts, place)
     if columns.id is None:

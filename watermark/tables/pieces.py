@@ -108,9 +108,18 @@ class Piece:
         Raises:
             InvalidInput: If they are not what they should be; the message names file and row.
         """
+        return self._read(every_column=True)
+
+    def texts(self) -> list[str]:
+        """The texts alone; of parquet, no other column is read. Raises as `read`."""
+        return self._read(every_column=False).texts
+
+    def _read(self, *, every_column: bool) -> TextTable:
         table: TextTable
         if self.kind is Kind.PARQUET:
-            table = read_parquet(self.place, self.columns, self.n_rows, self.content)
+            table = read_parquet(
+                self.place, self.columns, self.n_rows, self.content, every_column=every_column
+            )
         elif self.kind is Kind.JSON_LINES:
             table = read_json_lines(self.text(), self.place, self.columns)
         else:
