@@ -31,6 +31,7 @@ from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.scoring import UnitScores
 from numpy.typing import NDArray
 from power_cases import (
+    BY_RECORD,
     DEFAULT,
     DILUTIONS,
     KEYED,
@@ -44,11 +45,12 @@ from power_cases import (
     diluted_cases,
     main_cases,
 )
-from power_models import Lab, NotTrained, Pools, Remembered, SlotTable
+from power_models import Lab, NotTrained, Pools, Remembered, SlotTable, Way
 from scipy.stats import binom
 from timing import table
 
 FRESH = 2_000  # fresh keys or splits on innocent models
+ALARM_LEVELS = (0.05, 0.01)
 CHARACTERS_PER_TOKEN = 3.1
 PACKAGES = ["torch", "transformers", "tokenizers", "numpy"]
 
@@ -87,10 +89,11 @@ def row(
     ]
 
 
-def false_alarms(bench: Bench, models: Sequence[Path], with_reference: bool) -> str:
-    """How often a fresh key is found in innocent models by the default method."""
-    evidence, texts = bench.evidence(KEYED[DEFAULT], 0), bench.lab.pools.owned
-    everything, hits = np.arange(len(texts)), 0
+def false_alarms(bench: Bench, way: Way, models: Sequence[Path], with_reference: bool) -> list[str]:
+    """How often a fresh key is found in innocent models, at each of `ALARM_LEVELS`."""
+    evidence, texts = bench.evidence(way, 0), bench.lab.pools.owned
+    everything = np.arange(len(texts))
+    log10_p: list[float] = []
 
     def units(model: Path) -> UnitScores:
         return SlotTable.of(evidence, texts, Remembered(model)).units(everything)
@@ -104,8 +107,8 @@ def false_alarms(bench: Bench, models: Sequence[Path], with_reference: bool) -> 
                 n: drawer.draw(v.size, n) for n, v in zip(found.names, found.values, strict=True)
             }
             fresh = replace(found, chosen=found.chosen_from(draws))
-            hits += unit_test(fresh, references, seed=run, n_resamples=999).p_value <= LEVEL
-    return f"{hits} of {FRESH:,}"
+            log10_p.append(unit_test(fresh, references, seed=run, n_resamples=999).log10_p)
+    return [str(int((np.array(log10_p) <= np.log10(level)).sum())) for level in ALARM_LEVELS]
 
 
 def welch_alarms(bench: Bench, models: dict[str, list[Path]]) -> list[list[str]]:
@@ -174,15 +177,19 @@ def report(bench: Bench, seeds: int, parts: Sequence[str]) -> None:
         rows = [row(name, cases) for name, cases in found.items()]
         table(f"{DEFAULT}{REFERENCE}, after attacks", ["attack", *heading[1:]], rows, PACKAGES)
     if "innocent" in parts:
-        low, high = binom.ppf(5e-7, FRESH, LEVEL), binom.isf(5e-7, FRESH, LEVEL)
         rows = [
-            [DEFAULT + suffix, kind, false_alarms(bench, models, bool(suffix))]
+            [name + suffix, kind, *false_alarms(bench, way, models, bool(suffix))]
+            for name, way in {**KEYED, "keyed, slot, strict": BY_RECORD}.items()
             for suffix in ("", REFERENCE)
             for kind, models in innocents.items()
         ]
-        rows.append(["allowed by chance (1 - 1e-6)", "", f"{low:.0f} to {high:.0f}"])
-        title = f"Fresh keys on innocent models: p <= {LEVEL}"
-        table(title, ["method", "innocent models read", "keys found"], rows, PACKAGES)
+        bounds = [
+            f"{binom.ppf(5e-7, FRESH, level):.0f} to {binom.isf(5e-7, FRESH, level):.0f}"
+            for level in ALARM_LEVELS
+        ]
+        rows.append(["allowed by chance (1 - 1e-6)", "", *bounds])
+        heading = ["method", "innocent models read", *(f"p <= {level}" for level in ALARM_LEVELS)]
+        table(f"Fresh keys on innocent models, {FRESH:,} each", heading, rows, PACKAGES)
         heading = ["innocent models read", "sets split", f"share of p <= {LEVEL}", "p"]
         table(f"{PUBLISHED} on innocent models", heading, welch_alarms(bench, innocents), PACKAGES)
 

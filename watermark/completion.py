@@ -23,7 +23,7 @@ __all__ = ["AnswerCounts", "completion_test", "count_answers"]
 
 _FIRST_WORD = re.compile(r"\s*([A-Za-z]+)")
 _NEW_TOKENS = 8  # as many as a long word may take
-_NOISE = 2.0  # as in `detect`: a unit weighs m / (m + 2), m its number of answers
+_NOISE = 2.0  # a unit weighs m / (m + 2), m its number of answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ from .marking import Mode, Unit
 
 __all__ = ["LeakResult", "aligner_of", "leak", "leak_test"]
 
-_SLOT_NOISE = 2.0  # as in `detect`: m slots of a unit count as much as 3 m / (m + 2) single ones
+_SLOT_NOISE = 2.0  # m slots of a unit count as much as 3 m / (m + 2) single ones
 _EDITED = 0.01  # portion of shown words changed on the way, in the model behind the scores
 _PORTIONS = (0.0, 0.01, 0.02, 0.05, *(q / 10 for q in range(1, 11)))  # candidates for q
 _MANY_UNITS = 20_000  # from here on fewer draws; far out in the tail a bound takes their place
@@ -45,6 +45,10 @@ _Z95 = 1.959963984540054
 _ASSUMPTIONS = (
     KEY_ASSUMPTION,
     "Passages and the words in them were found without looking at which choices were released.",
+)
+_AVOIDED = (
+    "The texts have the released words far more rarely than chance would: copies of the release look so if "
+    "their marked words were all replaced. This test looks for copies that kept them, and does not count it."
 )
 _OF_A_RECIPIENT = (
     "The names of all who got a copy were fixed before any was made: one that fits could be found."
@@ -190,6 +194,7 @@ def leak_test(
     released, expected = (
         float(sum(getattr(c, field) for c in coverage)) for field in ("released", "expected")
     )
+    agreement = _agreement(units, expected / shown)
     recipient = evidence.manifest.recipient
     copy = f" made for {recipient}" if recipient else ""
     return LeakResult(
@@ -198,9 +203,13 @@ def leak_test(
             question=f"Were the texts{f' of {name}' if name else ''} copied from the marked release{copy}?",
             null="Given all that the texts show, each unit's released choice is a uniform draw from its "
             "choices, independent of the other units'.",
-            effect=_agreement(units, expected / shown),
+            effect=agreement,
             assumptions=(*_ASSUMPTIONS, _OF_A_RECIPIENT) if recipient else _ASSUMPTIONS,
-            warnings=(*_warnings(finding, units, values, portion), *evidence.warnings),
+            warnings=(
+                *_warnings(finding, units, values, portion),
+                *([_AVOIDED] if agreement.high < expected / shown / 2 else []),
+                *evidence.warnings,
+            ),
             inputs=evidence.inputs,
         ),
         records=coverage,

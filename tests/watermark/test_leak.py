@@ -18,7 +18,7 @@ from bookplate.watermark.leak import aligner_of, leak, leak_test
 from bookplate.watermark.lexicon import Lexicon, Tier
 from bookplate.watermark.manifest import digest_of
 from bookplate.watermark.marking import Marking, Mode, Unit
-from bookplate.watermark.tables import apply_edits
+from bookplate.watermark.tables import Edit, apply_edits
 from scipy.stats import binom
 
 BROAD = LexiconSource(Lexicon.shipped(Tier.BROAD))
@@ -199,6 +199,27 @@ def test_a_copy_is_found_after(attack, log10_p, evidence, aligner, texts):
     stolen = attack(released(evidence, texts), random.Random(4))
     result = leak_test(evidence, aligner.align(stolen), seed=1)
     assert result.finding.log10_p < log10_p
+
+
+def test_a_copy_without_any_released_word_is_pointed_out_and_not_counted(evidence, aligner, texts):
+    """Whoever knows the table can give every slot another of its words."""
+    by_original = evidence.manifest.by_original()
+
+    def other_words(text):
+        record = by_original[digest_of(text)]
+        return apply_edits(
+            text,
+            [
+                Edit(slot.start, slot.end, next(w for w in slot.choices if w != slot.released))
+                for slot in record.slots
+            ],
+        )
+
+    result = leak_test(evidence, aligner.align([other_words(text) for text in texts]), seed=1)
+    assert result.finding.p_value > 0.5
+    assert any("far more rarely than chance" in w for w in result.finding.warnings)
+    copied = leak_test(evidence, aligner.align(released(evidence, texts)), seed=1)
+    assert not any("far more rarely" in w for w in copied.finding.warnings)
 
 
 @pytest.mark.parametrize("rest", ["unrelated", "originals"])

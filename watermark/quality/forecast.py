@@ -15,7 +15,8 @@ __all__ = ["Forecast", "forecast"]
 
 _TARGET_P = 1e-3
 _TARGET_POWER = 0.9
-_SLOT_NOISE = 2.0  # as in `detect`: a unit of m slots weighs m / (m + 2)
+# A unit of m slots weighs m / (m + 2) here; `detect` weighs by how units scatter too, and needs fewer.
+_SLOT_NOISE = 2.0
 _FRACTIONS = (0.1, 0.25, 0.5, 1.0)
 
 
