@@ -76,7 +76,7 @@ def leak(
     labels = recipient or []
     copies = _copies(evidence, marking_key, labels, committed or [])
     found = _searched(evidence, dataset, texts)
-    audited, listing = _identified(dataset, texts)
+    audited, listing = identified(dataset, texts)
     results = _tested(copies, found, seed=seed, name=visible(texts.name))
     findings = [
         result.finding.about(
@@ -130,7 +130,7 @@ def _tested(
         return [leak_test(copy, found, seed=seed, name=name) for copy in copies]
 
 
-def _identified(dataset: "AuditedDataset", texts: Path) -> "tuple[Input, list[Attachment]]":
+def identified(dataset: "AuditedDataset", texts: Path) -> "tuple[Input, list[Attachment]]":
     """The dataset as an input of the findings; of a folder, with the list of files that it stands for."""
     from ..display import visible
     from ..stats import Input

@@ -9,6 +9,7 @@ import typer
 from .options import AsJson, Seed, SuspectName, TextColumn
 from .output import print_json, print_rows, show_progress, working
 from .reaching import Reached, reach, reaches_models
+from .transcript_options import OrderRead, reads_order
 
 if TYPE_CHECKING:
     from ..provenance.suspect.recorded.questions import Questions
@@ -43,18 +44,29 @@ def of_manifest(
     _write(questions, out, as_json)
 
 
+@reads_order
 def of_transcript(
-    transcript: Annotated[Path, typer.Argument(help="Parquet or jsonl: step, and text or tokens.")],
+    transcript: Annotated[
+        Path, typer.Argument(help="Parquet or jsonl, or a folder: step, and text or tokens.")
+    ],
     out: Out,
+    seed: Seed = 0,
     as_json: AsJson = False,
+    *,
+    order: OrderRead,
 ) -> None:
-    """Write what 'query' would ask of a model, for whoever holds its weights; without the order."""
-    from ..provenance.palimpsest import Transcript, query_test
+    """Write what 'query' would ask of a model, for whoever holds its weights; without the order.
+
+    'query' must then be given the same --sample, --sampling, --window-tokens and --seed.
+    """
+    from ..provenance.palimpsest import query_test
     from ..provenance.suspect.recorded.questions import collect
 
-    order = Transcript.read(transcript)
+    read = order.read(transcript, seed)
     with working(f"reading {transcript}"):
-        questions = collect(lambda suspect: query_test(order, suspect, seed=0))
+        questions = collect(
+            lambda suspect: query_test(read, suspect, seed=seed, window=order.window())
+        )
     _write(questions, out, as_json)
 
 

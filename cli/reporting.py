@@ -134,7 +134,7 @@ def evidence_found(findings: Sequence[Finding], alpha: float) -> list[bool]:
 
 
 def conclude(
-    suspect: str,
+    suspect: str | Sequence[str],
     findings: Sequence[Finding],
     report: Path | None,
     *,
@@ -148,10 +148,10 @@ def conclude(
     json_also: Mapping[str, Any] = MappingProxyType({}),
     rows_also: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Write the report of the findings on one suspect, if asked for, and print them.
+    """Write the report of some findings, if asked for, and print them.
 
     Args:
-        suspect: What the user called the suspect.
+        suspect: What the user called the suspect; or several, one for each finding.
         findings: The tests' outcomes.
         report: Folder to make, or None.
         alpha: Threshold, fixed in advance.
@@ -166,7 +166,8 @@ def conclude(
         rows_also: What else to print for people, after the findings.
     """
     if report is not None:
-        audit = _audit_of(suspect, findings, alpha, kind, attachments, limits)
+        suspects = [suspect] * len(findings) if isinstance(suspect, str) else suspect
+        audit = _audit_of(suspects, findings, alpha, kind, attachments, limits)
         with new_folder(report) as staged:
             for attachment in attachments:
                 (staged / attachment.name).write_bytes(attachment.content)
@@ -218,19 +219,20 @@ def write_files(report: AuditReport, folder: Path) -> None:
 
 
 def _audit_of(
-    suspect: str,
+    suspects: Sequence[str],
     findings: Sequence[Finding],
     alpha: float,
     kind: str,
     attachments: Sequence[Attachment],
     limits: Sequence[str],
 ) -> AuditReport:
-    """A report on the tests of one suspect."""
+    """A report on one test or several of each suspect."""
     number = "one test" if len(findings) == 1 else f"{len(findings)} tests"
+    named = ", ".join(dict.fromkeys(suspects))
     return AuditReport.from_findings(
-        [(suspect, finding, None) for finding in findings],
-        title=f"Audit of {suspect}" if kind == "model" else f"Audit of the {kind} {suspect}",
-        subject=f"{suspect}, examined with {number}.",
+        [(suspect, finding, None) for suspect, finding in zip(suspects, findings, strict=True)],
+        title=f"Audit of {named}" if kind == "model" else f"Audit of the {kind} {named}",
+        subject=f"{named}, examined with {number}.",
         alpha=alpha,
         command=repeat_command(),
         versions=versions(),

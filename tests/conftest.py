@@ -50,6 +50,15 @@ def tiny_model(tmp_path_factory, tokenizer, english, tiny_size) -> Path:
 
 
 @pytest.fixture(scope="session")
+def other_model(tmp_path_factory, tokenizer, english, tiny_size) -> Path:
+    """A model of other texts."""
+    folder = tmp_path_factory.mktemp("models") / "other"
+    data = packed(tokenizer, english[100:110], 128)
+    train(folder, tokenizer, data, size=tiny_size, recipe=Recipe(seed=2))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def shuffled_english(english) -> list[str]:
     texts = list(english)
     random.Random(5).shuffle(texts)

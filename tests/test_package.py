@@ -106,6 +106,7 @@ def test_each_part_imports_on_its_own_and_nothing_heavy(module):
         "bookplate.watermark.lexicon",
         "bookplate.provenance.custody",
         "bookplate.provenance.palimpsest",
+        "bookplate.provenance.palimpsest.recording",
     ],
 )
 def test_models_are_not_needed_to_mark_or_to_count(module):

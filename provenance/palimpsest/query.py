@@ -1,23 +1,46 @@
 """The query test: does a suspect's likelihood of my training sequences follow my training order?"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InsufficientEvidence, InvalidInput
-from ...stats import Alternative, Finding, SpearmanMethod, Trend, spearman_test
+from ...stats import Alternative, Finding, Input, SpearmanMethod, Trend, spearman_test
 from ..suspect import Suspect, hearsay_of, inputs_of, refuse_same_model
+from .covariates import Covariate, covariate_values
+from .exchangeability import neighbours_alike
+from .sampling import FEWEST
+from .scoring import (
+    WHOLE,
+    Window,
+    distinct_rows,
+    mean_logprobs,
+    scored_rows,
+    tokenizer_doubt,
+)
 from .transcript import Transcript
 
-__all__ = ["QueryStatistic", "mean_logprobs", "order_test", "query_test"]
+__all__ = [
+    "ORDER_ASSUMPTIONS",
+    "Asked",
+    "QueryStatistic",
+    "files_of",
+    "fixed_beforehand",
+    "order_test",
+    "prepared",
+    "query_test",
+]
 
 _ORDER_ASSUMPTION = (
-    "The training order was drawn at random, and the suspect, if innocent, was made without it: it "
-    "neither shares the claimant's checkpoint nor was trained in the same order for another reason."
+    "The training order of the sequences was drawn at random, each sequence by itself, and the suspect, if "
+    "innocent, was made without it: it neither shares the claimant's checkpoint nor was trained in the same order for another reason."
 )
 _SHUFFLE_ASSUMPTION = "The references were not trained in this order either."
+ORDER_ASSUMPTIONS = (_ORDER_ASSUMPTION, _SHUFFLE_ASSUMPTION)
+_DOUBTFUL_REFERENCE = 1e-2  # level of a reference's own test
 
 
 class QueryStatistic(StrEnum):
@@ -25,7 +48,20 @@ class QueryStatistic(StrEnum):
 
     LIKELIHOOD = "likelihood"  # the suspect's mean log-probability alone
     DIFFERENCE = "difference"  # minus the mean over the references
-    RESIDUAL = "residual"  # after regressing it on the references and the length
+    RESIDUAL = "residual"  # after regressing it on the references and covariates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The sequences that a test asks about.
+
+    Attributes:
+        transcript: These sequences alone, each once.
+        left_out: What was left out and why, for findings to say.
+    """
+
+    transcript: Transcript
+    left_out: tuple[str, ...]
 
 
 def query_test(
@@ -35,34 +71,124 @@ def query_test(
     seed: int,
     references: Sequence[Suspect] = (),
     statistic: QueryStatistic | None = None,
+    covariates: Sequence[Covariate] | None = None,
+    window: Window = WHOLE,
 ) -> Finding:
     """Test whether a model derives from the run that a transcript records.
+
+    A sequence that occurs several times counts once, with one of its steps drawn at random.
 
     Args:
         transcript: Sequences of the claimant's run with their steps.
         suspect: The model under audit.
-        seed: Seed of the permutations, where there are any.
+        seed: Seed of the permutations and of other draws, where there are any.
         references: Models trained without this order, best on the same kind of data.
-        statistic: Default: RESIDUAL if there are references, else LIKELIHOOD.
+        statistic: Default: RESIDUAL if there are references or covariates, else LIKELIHOOD.
+        covariates: What else RESIDUAL regresses out; default: the length, where there are references.
+        window: Which tokens of each sequence count; see `PUBLISHED_WINDOW`.
 
     Returns:
         A finding; the unit is the training sequence.
 
     Raises:
-        InvalidInput: If the statistic does not fit the references, a model is named twice, or a
-            sequence cannot be scored.
-        InsufficientEvidence: If a sequence has no token that can be scored.
+        InvalidInput: If the statistic does not fit the references, or a model is named twice.
+        InsufficientEvidence: If too few sequences can be scored.
     """
-    _fitting(statistic, len(references))
+    _fitting(statistic, len(references), covariates)
     refuse_same_model(suspect, references)
-    scores = mean_logprobs(transcript, suspect)
-    others = [mean_logprobs(transcript, reference) for reference in references]
-    finding = order_test(transcript, scores, others, seed=seed, statistic=statistic)
+    asked = prepared(transcript, window, seed)
+    scores = mean_logprobs(asked.transcript, suspect, window)
+    others = [mean_logprobs(asked.transcript, reference, window) for reference in references]
+    finding = order_test(
+        asked.transcript, scores, others, seed=seed, statistic=statistic, covariates=covariates
+    )
+    doubts = [
+        *filter(None, [tokenizer_doubt(asked.transcript, suspect)]),
+        *_doubts(asked.transcript, references, others, seed),
+    ]
     return finding.about(
         question=f"Was {suspect.identity.name} derived from the model of this training run?",
-        inputs=(transcript.source, *inputs_of(suspect, *references)),
-        warnings=(*finding.warnings, *hearsay_of(suspect, *references)),
+        inputs=(*files_of(transcript), *inputs_of(suspect, *references)),
+        assumptions=(*finding.assumptions, *fixed_beforehand(transcript, window)),
+        warnings=(
+            *finding.warnings,
+            *asked.left_out,
+            *doubts,
+            *hearsay_of(suspect, *references),
+        ),
     )
+
+
+def prepared(transcript: Transcript, window: Window, seed: int) -> Asked:
+    """The sequences that can be scored, each once; chosen without a look at any step or score.
+
+    Args:
+        transcript: The sequences.
+        window: Which tokens are scored.
+        seed: Draws which of several equal sequences stands for them.
+
+    Raises:
+        InsufficientEvidence: If fewer than 30 are left, or only one step.
+    """
+    whole = scored_rows(transcript, window)
+    left_out = []
+    if short := len(transcript.sequences) - whole.size:
+        left_out.append(
+            f"{short:,} sequences that are too short to be scored ({window}) were left out."
+        )
+    long = _rows(transcript, whole)
+    distinct = distinct_rows(long, seed)
+    if repeats := whole.size - distinct.size:
+        left_out.append(
+            f"{repeats:,} of {whole.size:,} sequences repeat others: each counts once, with one of its steps "
+            "drawn at random."
+        )
+    return Asked(transcript=_rows(long, distinct), left_out=tuple(left_out))
+
+
+def fixed_beforehand(transcript: Transcript, window: Window) -> tuple[str, ...]:
+    """What was chosen before any score was seen, for the finding to say."""
+    sample = (transcript.description,) if transcript.description else ()
+    return (*sample, f"Scored were {window}, as fixed beforehand.")
+
+
+def _rows(transcript: Transcript, rows: NDArray[np.int64]) -> Transcript:
+    if rows.size == len(transcript.sequences):
+        return transcript
+    if rows.size < FEWEST:
+        raise InsufficientEvidence(
+            f"{transcript.source.name}: only {rows.size} distinct sequences can be scored",
+            f"an order test needs at least {FEWEST}; some thousands are usual",
+        )
+    return replace(
+        transcript,
+        steps=transcript.steps[rows],
+        sequences=tuple(transcript.sequences[row] for row in rows),
+    )
+
+
+def files_of(transcript: Transcript) -> tuple[Input, ...]:
+    """What a finding names of a transcript."""
+    disclosure = transcript.disclosure
+    return (transcript.source, *(() if disclosure is None else (disclosure,)))
+
+
+def _doubts(
+    transcript: Transcript,
+    references: Sequence[Suspect],
+    scores: Sequence[NDArray[np.float64]],
+    seed: int,
+) -> list[str]:
+    """A warning for each reference that follows the order itself."""
+    doubts = []
+    for reference, own in zip(references, scores, strict=True):
+        alone = spearman_test(transcript.steps, own, alternative=Alternative.GREATER, seed=seed)
+        if alone.log10_p <= np.log10(_DOUBTFUL_REFERENCE):
+            doubts.append(
+                f"Reference {reference.identity.name} follows the training order itself (p = "
+                f"{alone.p_text}): if it was trained in this order too, it hides what the test looks for."
+            )
+    return doubts
 
 
 def order_test(
@@ -72,6 +198,7 @@ def order_test(
     *,
     seed: int,
     statistic: QueryStatistic | None = None,
+    covariates: Sequence[Covariate] | None = None,
     method: SpearmanMethod = SpearmanMethod.AUTO,
 ) -> Finding:
     """`query_test` on scores that are already there.
@@ -80,11 +207,12 @@ def order_test(
     ours: any covariate that does not depend on the order may be regressed out, and the test stays valid.
 
     Args:
-        transcript: The training order.
+        transcript: The training order; no sequence may occur twice.
         scores: Mean log-probability per token of each sequence under the suspect, shape (n,), nats.
         references: The same under each reference.
         seed: See `query_test`.
         statistic: See `query_test`.
+        covariates: See `query_test`; those that are alike for all sequences are left out.
         method: See `spearman_test`.
 
     Returns:
@@ -93,72 +221,65 @@ def order_test(
     Raises:
         InvalidInput: If the statistic does not fit the references.
     """
-    chosen = _fitting(statistic, len(references))
-    response, covariates = scores, []
+    chosen, regressed = _fitting(statistic, len(references), covariates)
+    response, known = scores, list[NDArray[np.float64]]()
     if chosen is QueryStatistic.DIFFERENCE:
         response = scores - np.mean(references, axis=0)
     elif chosen is QueryStatistic.RESIDUAL:
-        covariates = [*references, *_lengths(transcript)]
+        values = [covariate_values(covariate, transcript.sequences) for covariate in regressed]
+        known = [*references, *(v for v in values if np.ptp(v) > 0)]
     finding = spearman_test(
         transcript.steps,
         response,
         alternative=Alternative.GREATER,  # later sequences are remembered better
-        covariates=covariates,
+        covariates=known,
         seed=seed,
         method=method,
     )
-    label = {
-        QueryStatistic.LIKELIHOOD: "Log-probability per token, nats",
-        QueryStatistic.DIFFERENCE: "Log-probability per token minus references, nats",
-        QueryStatistic.RESIDUAL: "Log-probability per token after references, nats",
+    explained = " and ".join([*(["references"] if references else []), *map(str, regressed)])
+    after = {
+        QueryStatistic.LIKELIHOOD: "",
+        QueryStatistic.DIFFERENCE: " minus references",
+        QueryStatistic.RESIDUAL: f" after {explained}",
     }[chosen]
+    fixed = (
+        f"Correlated with the step is the log-probability per token{after}, as fixed beforehand."
+    )
     figure = finding.figure
     if isinstance(figure, Trend):
-        figure = Trend(
-            x_label="Training step",
-            y_label=label,
-            x=figure.x,
-            y=figure.y,
-            low=figure.low,
-            high=figure.high,
+        figure = replace(
+            figure, x_label="Training step", y_label=f"Log-probability per token{after}, nats"
         )
     return finding.about(
         name=f"palimpsest query ({chosen})",
         null="The training order is independent of the suspect's and the references' likelihoods: every "
         "order of the sequences was equally likely.",
         unit="training sequences",
-        assumptions=(_ORDER_ASSUMPTION, *((_SHUFFLE_ASSUMPTION,) if references else ())),
+        assumptions=(*(ORDER_ASSUMPTIONS if references else ORDER_ASSUMPTIONS[:1]), fixed),
+        warnings=(*finding.warnings, *filter(None, [neighbours_alike(transcript.steps, scores)])),
         figure=figure,
     )
 
 
-def _fitting(statistic: QueryStatistic | None, n_references: int) -> QueryStatistic:
-    chosen = statistic or (QueryStatistic.RESIDUAL if n_references else QueryStatistic.LIKELIHOOD)
-    if (chosen is QueryStatistic.LIKELIHOOD) == bool(n_references):
+def _fitting(
+    statistic: QueryStatistic | None, n_references: int, covariates: Sequence[Covariate] | None
+) -> tuple[QueryStatistic, tuple[Covariate, ...]]:
+    """The statistic and the covariates, where they were left open too."""
+    residual = bool(n_references or covariates)
+    chosen = statistic or (QueryStatistic.RESIDUAL if residual else QueryStatistic.LIKELIHOOD)
+    fits = {
+        QueryStatistic.LIKELIHOOD: not residual,
+        QueryStatistic.DIFFERENCE: bool(n_references) and not covariates,
+        QueryStatistic.RESIDUAL: residual,
+    }
+    if not fits[chosen]:
+        given = len(covariates or ())
         raise InvalidInput(
-            f"statistic '{chosen}' and {n_references} references do not go together",
-            "likelihood takes no reference; difference and residual need at least one",
+            f"statistic '{chosen}', {n_references} references and {given} covariates do not go together",
+            "likelihood takes neither; difference needs a reference and takes no covariate; residual needs "
+            "one of either",
         )
-    return chosen
-
-
-def mean_logprobs(transcript: Transcript, suspect: Suspect) -> NDArray[np.float64]:
-    """Mean log-probability per token of each sequence, shape (n,), in nats.
-
-    Raises:
-        InsufficientEvidence: If a sequence has no token that can be scored.
-    """
-    scores = suspect.token_logprobs(transcript.sequences)
-    for row, score in enumerate(scores, 1):
-        if score.size == 0:
-            raise InsufficientEvidence(
-                f"{transcript.source.name}: row {row} has no token with one before it",
-                "leave out sequences of a single token",
-            )
-    return np.array([score.mean() for score in scores])
-
-
-def _lengths(transcript: Transcript) -> list[NDArray[np.float64]]:
-    """Lengths as a covariate, unless all are alike."""
-    lengths = np.array([len(sequence) for sequence in transcript.sequences], dtype=np.float64)
-    return [lengths] if np.ptp(lengths) > 0 else []
+    if chosen is not QueryStatistic.RESIDUAL:
+        return chosen, ()
+    default = (Covariate.LENGTH,) if n_references else ()
+    return chosen, tuple(dict.fromkeys(default if covariates is None else covariates))

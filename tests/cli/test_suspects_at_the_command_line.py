@@ -11,6 +11,7 @@ from bookplate.provenance.palimpsest import Transcript
 from bookplate.stats.report import AuditReport
 
 START = "<|endoftext|>"
+TOKEN = "sk-never-to-be-seen-0123456789"
 LOCAL = ["--suspect", "model", "--device", "cpu"]
 ASKED = ["--neighbours", "2", "--prefix", "prefix.jsonl", "--frequencies", "corpus.jsonl"]
 SCORE = ["membership", "score", "texts.csv", *ASKED]
@@ -62,13 +63,22 @@ def test_texts_to_compare_with_are_asked_about_too(run, folder):
     assert set(asked) == {*pl.read_csv(folder / "texts.csv")["text"], *held_out}
 
 
-def test_reports_hold_what_endpoints_said_of_themselves(run, folder, served, english):
+def test_reports_hold_what_endpoints_said_of_themselves(run, folder, served, english, monkeypatch):
+    """And never the token."""
+    monkeypatch.setenv("MY_TOKEN", TOKEN)
     texts = [text[:150] for text in english[:32]]
     rows = {"step": list(range(32)), "text": texts}
     pl.DataFrame(rows).write_parquet(folder / "order.parquet")
     query = ["palimpsest", "query", "order.parquet"]
-    code, _, err = run(*query, *endpoint(served), "--report", "report")
+    code, out, err = run(
+        *query, *endpoint(served), "--token-variable", "MY_TOKEN", "--report", "report"
+    )
     assert code == 0, err
+    assert served.requests[0][1]["Authorization"] == f"Bearer {TOKEN}"
+    assert TOKEN not in out + err
+    files = [path for path in folder.rglob("*") if path.is_file() and "model" not in path.parts]
+    assert {"report.json", "report.html", "answers.sqlite"} < {path.name for path in files}
+    assert not any(TOKEN.encode() in path.read_bytes() for path in files)
     account = (folder / "report" / "endpoint.json").read_bytes()
     report = AuditReport.from_json((folder / "report" / "report.json").read_bytes())
     (entry,) = report.entries

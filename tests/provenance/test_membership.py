@@ -7,7 +7,6 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from bookplate.cli.demo.training import Recipe, packed, train
 from bookplate.errors import InvalidInput
 from bookplate.provenance.membership import METHODS, Score, TokenFrequencies, score_texts, scores
 from bookplate.provenance.suspect import TokenReader, TokenTable, open_suspect
@@ -28,14 +27,6 @@ def table_of(logprobs, tokens=None, mean=None, sd=None):
 # ---- the same logits, another implementation ------------------------------------------------------
 
 PREFIX = "Return the number of rows.\n\nParameters are given as a list."
-
-
-@pytest.fixture(scope="module")
-def other_model(tmp_path_factory, tokenizer, english, tiny_size):
-    folder = tmp_path_factory.mktemp("models") / "other"
-    data = packed(tokenizer, english[100:110], 128)
-    train(folder, tokenizer, data, size=tiny_size, recipe=Recipe(seed=2))
-    return folder
 
 
 @pytest.fixture(scope="module")

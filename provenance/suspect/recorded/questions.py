@@ -150,6 +150,9 @@ class Listener:
 
     def __init__(self) -> None:
         self.identity = Input(name="nobody", sha256="0" * 64)
+        self.source = (
+            self.identity
+        )  # the answers will be a file: nothing is asked that it would not need
         self.asked: list[Question] = []
         self._noise = np.random.default_rng(0)
 

@@ -1,0 +1,26 @@
+"""Record a training order while it happens, and commit to it.
+
+Before training, `Recorder` commits to the seed of the shuffle; while training, it writes down every sequence
+the model gets; after training, `seal` makes the transcript and commits to it. `commitments.json`, published
+before the model is, is what makes the order evidence; `verify_recording` holds a recording against it.
+Importing this package imports neither torch nor transformers.
+"""
+
+from .commitments import Commitments, Opening
+from .ranks import Rank
+from .recorder import Recorder
+from .rows import transcript_commitment
+from .sealing import Summary, inspect_recording, seal, verify_recording, write_digests
+
+__all__ = [
+    "Commitments",
+    "Opening",
+    "Rank",
+    "Recorder",
+    "Summary",
+    "inspect_recording",
+    "seal",
+    "transcript_commitment",
+    "verify_recording",
+    "write_digests",
+]

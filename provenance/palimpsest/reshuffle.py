@@ -1,0 +1,167 @@
+"""The reshuffle test: does a text prefer my model as I trained it to the same model trained in other orders?
+
+From a checkpoint, the last phase of training is run again K times on the same data in fresh random orders
+(`retraining`), or checkpoints of such parallel runs are at hand. A text that was made without the true order
+cannot tell it from the others. Source: arXiv 2510.19796, phi_obs^shuff.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from ...errors import InsufficientEvidence, InvalidInput
+from ...stats import Alternative, Finding, rank_test
+from ..suspect import Suspect, hearsay_of, inputs_of, refuse_same_model
+
+__all__ = ["ReshuffleResult", "reshuffle_statistics", "reshuffle_test"]
+
+_FEWEST_FOR_Z = 4  # other runs below which a standard deviation says nothing
+
+_ASSUMPTIONS = (
+    "All runs differ in nothing but the order of the last phase's data, each order, the true one too, was "
+    "drawn at random, and the true one was fixed before the others.",
+    "The text, if innocent, was made without a model that was trained in the true order.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReshuffleResult:
+    """The outcome of the reshuffle test.
+
+    Attributes:
+        finding: The exact rank test; the unit is the training run.
+        statistics: Nats per token of the text in each run, after the controls; shape (K + 1,), the true
+            run first.
+        z: (true - mean of the others) / (sd of the others sqrt(1 + 1 / K)); NaN for K < 4.
+        log10_p_normal: Its tail of Student's t with K - 1 degrees: an approximation that would hold if runs
+            differed normally; NaN for K < 4.
+        n_tokens: Tokens of the text.
+    """
+
+    finding: Finding
+    statistics: NDArray[np.float64]
+    z: float
+    log10_p_normal: float
+    n_tokens: int
+
+    @property
+    def approximation(self) -> str:
+        """Z and its p in words that do not promise more than they hold; empty where there is no z."""
+        if np.isnan(self.z):
+            return ""
+        return (
+            f"z = {self.z:.2f}: if runs differed normally, p would be about 10^{self.log10_p_normal:.1f}. An "
+            "approximation; the p-value above is exact."
+        )
+
+
+def reshuffle_test(
+    texts: Sequence[str],
+    true_run: Suspect,
+    other_runs: Sequence[Suspect],
+    *,
+    controls: Sequence[str] = (),
+    name: str = "",
+) -> ReshuffleResult:
+    """Test whether texts descend from the run that was trained in the true order.
+
+    Args:
+        texts: The texts under audit, e.g. what a suspect model wrote.
+        true_run: The claimant's model: trained in the true order, best by the same code as the others.
+        other_runs: The same training with the last phase in other orders; K of them allow p >= 1 / (K + 1).
+        controls: Texts of the same kind that nobody doubts are innocent, written before or without the
+            model. How well each run models them is regressed out: a run that got better or worse on
+            everything says nothing about the order.
+        name: What to call the texts.
+
+    Returns:
+        The result.
+
+    Raises:
+        InvalidInput: If there is no other run, a run is given twice, or a text is a control too.
+        InsufficientEvidence: If the texts hold no token that can be scored.
+    """
+    if not other_runs:
+        raise InvalidInput("expected at least one run in another order, got none")
+    if both := set(texts) & set(controls):
+        raise InvalidInput(f"{len(both)} texts are under audit and controls at once")
+    runs = (true_run, *other_runs)
+    refuse_same_model(true_run, other_runs)
+    scores, n_tokens = _per_token(texts, runs, "the texts")
+    known = _per_token(controls, runs, "the controls")[0] if controls else None
+    statistics = reshuffle_statistics(scores, known)
+    finding = rank_test(
+        float(statistics[0]), statistics[1:], alternative=Alternative.GREATER
+    )  # texts of a descendant prefer the true run
+    z, log10_p = _normal(statistics)
+    result = ReshuffleResult(
+        finding=finding, statistics=statistics, z=z, log10_p_normal=log10_p, n_tokens=n_tokens
+    )
+    regressed = f"The runs' log-probability of {len(controls):,} control texts was regressed out."
+    return replace(
+        result,
+        finding=finding.about(
+            name="palimpsest reshuffle",
+            question=f"Do the texts{f' of {name}' if name else ''} descend from the model trained in the "
+            "true order?",
+            null="The run in the true order and those in other orders are exchangeable, given the texts.",
+            unit="training runs",
+            assumptions=(*_ASSUMPTIONS, *((regressed,) if controls else ())),
+            warnings=(
+                *finding.warnings,
+                f"With {len(other_runs)} other orders p cannot fall below {1 / (len(other_runs) + 1):.2g}.",
+                *((result.approximation,) if result.approximation else ()),
+                *hearsay_of(*runs),
+            ),
+            inputs=inputs_of(*runs),
+        ),
+    )
+
+
+def reshuffle_statistics(
+    scores: NDArray[np.float64], controls: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """What the runs are ranked by.
+
+    Args:
+        scores: Log-probability per token of the texts in each run, shape (K + 1,).
+        controls: The same of the controls; regressed out by least squares over all runs, which treats the
+            true one like any other, so that exchangeable runs stay exchangeable.
+
+    Returns:
+        Shape (K + 1,).
+    """
+    if controls is None or np.ptp(controls) == 0:
+        return scores
+    centred = controls - controls.mean()
+    slope = float(centred @ (scores - scores.mean())) / float(centred @ centred)
+    # Better on all texts alike: one for one. Few runs cannot tell a slope; then they are not asked.
+    return np.asarray(scores - (slope if scores.size > 2 * _FEWEST_FOR_Z else 1.0) * centred)
+
+
+def _per_token(
+    texts: Sequence[str], runs: Sequence[Suspect], what: str
+) -> tuple[NDArray[np.float64], int]:
+    """Log-probability per token of all texts together in each run, and the number of tokens."""
+    told = [run.token_logprobs(texts) for run in runs]
+    counts = {sum(scores.size for scores in of_run) for of_run in told}
+    if counts == {0}:
+        raise InsufficientEvidence(f"{what} hold no token that can be scored")
+    if len(counts) > 1:
+        raise InvalidInput(
+            f"the runs cut {what} into different numbers of tokens", "give runs of one tokenizer"
+        )
+    (n_tokens,) = counts
+    totals = [sum(float(scores.sum()) for scores in of_run) for of_run in told]
+    return np.array(totals) / n_tokens, n_tokens
+
+
+def _normal(statistics: NDArray[np.float64]) -> tuple[float, float]:
+    others = statistics[1:]
+    if others.size < _FEWEST_FOR_Z or np.ptp(others) == 0:
+        return float("nan"), float("nan")
+    z = (statistics[0] - others.mean()) / (others.std(ddof=1) * np.sqrt(1 + 1 / others.size))
+    return float(z), float(stats.t.logsf(z, others.size - 1) / np.log(10))
