@@ -77,9 +77,9 @@ def _print(options: "Sequence[Option]", alpha: float, power: float) -> None:
         ],
     )
     print_note(
-        f"For p <= {alpha:g} with a probability of {power:g}, drawn at random. The best of several pilots looks "
-        "better than it is, and a suspect that was trained further shows less: plan for the worst column. "
-        "Fix reference, covariates and number before the suspect is asked."
+        f"For p <= {alpha:g} with a probability of {power:g}, drawn at random. The best of several pilots "
+        "looks better than it is, and a suspect that was trained further shows less: plan for the worst "
+        "column. Fix reference, covariates and number before the suspect is asked."
     )
 
 

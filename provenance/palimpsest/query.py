@@ -36,7 +36,8 @@ __all__ = [
 
 _ORDER_ASSUMPTION = (
     "The training order of the sequences was drawn at random, each sequence by itself, and the suspect, if "
-    "innocent, was made without it: it neither shares the claimant's checkpoint nor was trained in the same order for another reason."
+    "innocent, was made without it: it neither shares the claimant's checkpoint nor was trained in the same "
+    "order for another reason."
 )
 _SHUFFLE_ASSUMPTION = "The references were not trained in this order either."
 ORDER_ASSUMPTIONS = (_ORDER_ASSUMPTION, _SHUFFLE_ASSUMPTION)
