@@ -12,11 +12,11 @@ from ...stats import Alternative, Finding, Input, SpearmanMethod, Trend, spearma
 from ..suspect import Suspect, hearsay_of, inputs_of, refuse_same_model
 from .covariates import Covariate, covariate_values
 from .exchangeability import neighbours_alike
+from .repeats import content_digests, units_of
 from .sampling import FEWEST
 from .scoring import (
     WHOLE,
     Window,
-    distinct_rows,
     mean_logprobs,
     scored_rows,
     tokenizer_doubt,
@@ -77,7 +77,7 @@ def query_test(
 ) -> Finding:
     """Test whether a model derives from the run that a transcript records.
 
-    A sequence that occurs several times counts once, with one of its steps drawn at random.
+    A sequence that occurs several times counts once, see `units_of`; rows in any order give the same finding.
 
     Args:
         transcript: Sequences of the claimant's run with their steps.
@@ -121,51 +121,44 @@ def query_test(
 
 
 def prepared(transcript: Transcript, window: Window, seed: int) -> Asked:
-    """The sequences that can be scored, each once; chosen without a look at any step or score.
+    """The sequences that can be scored, each once; chosen without a look at any score.
 
     Args:
         transcript: The sequences.
         window: Which tokens are scored.
-        seed: Draws which of several equal sequences stands for them.
+        seed: See `units_of`.
 
     Raises:
         InsufficientEvidence: If fewer than 30 are left, or only one step.
     """
-    whole = scored_rows(transcript, window)
+    rows = scored_rows(transcript, window)
     left_out = []
-    if short := len(transcript.sequences) - whole.size:
+    if short := len(transcript.sequences) - rows.size:
         left_out.append(
             f"{short:,} sequences that are too short to be scored ({window}) were left out."
         )
-    long = _rows(transcript, whole)
-    distinct = distinct_rows(long, seed)
-    if repeats := whole.size - distinct.size:
-        left_out.append(
-            f"{repeats:,} of {whole.size:,} sequences repeat others: each counts once, with one of its steps "
-            "drawn at random."
+    numbers: dict[str | tuple[int, ...], int] = {}
+    contents = [numbers.setdefault(transcript.sequences[row], len(numbers)) for row in rows]
+    distinct = list(numbers)
+    if len(distinct) < FEWEST:
+        raise InsufficientEvidence(
+            f"{transcript.source.name}: only {len(distinct)} distinct sequences can be scored",
+            f"an order test needs at least {FEWEST}; some thousands are usual",
         )
-    return Asked(transcript=_rows(long, distinct), left_out=tuple(left_out))
+    units = units_of(transcript.steps[rows], np.array(contents), content_digests(distinct), seed)
+    if units.note:
+        left_out.append(units.note)
+    sequences = tuple(distinct[number] for number in units.sequences)
+    return Asked(
+        transcript=replace(transcript, steps=units.steps, sequences=sequences),
+        left_out=tuple(left_out),
+    )
 
 
 def fixed_beforehand(transcript: Transcript, window: Window) -> tuple[str, ...]:
     """What was chosen before any score was seen, for the finding to say."""
     sample = (transcript.description,) if transcript.description else ()
     return (*sample, f"Scored were {window}, as fixed beforehand.")
-
-
-def _rows(transcript: Transcript, rows: NDArray[np.int64]) -> Transcript:
-    if rows.size == len(transcript.sequences):
-        return transcript
-    if rows.size < FEWEST:
-        raise InsufficientEvidence(
-            f"{transcript.source.name}: only {rows.size} distinct sequences can be scored",
-            f"an order test needs at least {FEWEST}; some thousands are usual",
-        )
-    return replace(
-        transcript,
-        steps=transcript.steps[rows],
-        sequences=tuple(transcript.sequences[row] for row in rows),
-    )
 
 
 def files_of(transcript: Transcript) -> tuple[Input, ...]:

@@ -14,7 +14,6 @@ __all__ = [
     "PUBLISHED_WINDOW",
     "WHOLE",
     "Window",
-    "distinct_rows",
     "mean_logprobs",
     "scored_rows",
     "tokenizer_doubt",
@@ -62,20 +61,6 @@ class Window:
 
 WHOLE = Window()
 PUBLISHED_WINDOW = Window(32, 32)  # of arXiv 2510.19796
-
-
-def distinct_rows(transcript: Transcript, seed: int) -> NDArray[np.int64]:
-    """One row of each distinct sequence, ascending: of equal ones a random one, drawn by the seed.
-
-    Equal sequences have equal scores, so their rows are no separate evidence. Which row stands for them is
-    chosen without a look at its step, so the rows that are left are a random arrangement again if all
-    were. The last or the first row of each would not be.
-    """
-    order = np.random.default_rng(seed).permutation(len(transcript.sequences))
-    first: dict[str | tuple[int, ...], int] = {}
-    for row in order:
-        first.setdefault(transcript.sequences[row], int(row))
-    return np.sort(np.fromiter(first.values(), dtype=np.int64, count=len(first)))
 
 
 def scored_rows(transcript: Transcript, window: Window) -> NDArray[np.int64]:

@@ -29,7 +29,7 @@ def test_several_suspects_are_a_table_and_a_report(run, folder, other_model):
     code, out, err = run(*QUERY, *suspects, "--covariate", "length", "--report", "report")
     assert (code, err) == (0, "")
     assert "corrected for 2" in out
-    assert out.count("1 of 61 sequences repeat others") == 1
+    assert out.count("1 of the 60 distinct sequences were trained on") == 1
     report = AuditReport.from_json((folder / "report" / "report.json").read_bytes())
     assert [entry.suspect for entry in report.entries] == ["model", "third"]
     assert {entry.finding.n for entry in report.entries} == {60}

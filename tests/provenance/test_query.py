@@ -150,18 +150,45 @@ def test_repeated_sequences_count_once():
     often = [*sequences, *[sequences[0]] * 100]
     finding = query_test(transcript_of(often), Speaker(), seed=1)
     assert finding.n == 60
-    assert any("100 of 160 sequences repeat others" in w for w in finding.warnings)
+    assert any(
+        "1 of the 60 distinct sequences were trained on repeatedly" in w for w in finding.warnings
+    )
+    assert any("160 rows in all" in w for w in finding.warnings)
 
 
-def test_which_copy_stands_for_a_sequence_does_not_depend_on_its_step():
-    """Every row of a cluster is as likely; rows of the last epoch alone would be late by choice."""
-    sequences = walks(30, 20)
-    order = transcript_of([*sequences, *sequences, *sequences])
-    kept = np.array([
-        np.sort(prepared(order, WHOLE, seed).transcript.steps) // 30 for seed in range(200)
+def test_of_whole_epochs_the_last_counts():
+    """Its order was drawn by itself, and is remembered best."""
+    rng = np.random.default_rng(5)
+    sequences = walks(40, 20)
+    epochs = [rng.permutation(40) for _ in range(3)]
+    order = transcript_of([sequences[i] for epoch in epochs for i in epoch])
+    asked = prepared(order, WHOLE, 0).transcript
+    assert dict(zip(asked.sequences, asked.steps, strict=True)) == {
+        sequences[i]: 80 + place for place, i in enumerate(epochs[2])
+    }
+
+
+def test_which_copy_stands_for_a_sequence_is_drawn_where_numbers_differ():
+    """The last of many copies would be late, whatever the order."""
+    sequences = walks(40, 20)
+    often = [*sequences, *sequences[:10] * 20]
+    chosen = np.array([
+        prepared(transcript_of(often), WHOLE, seed).transcript.steps for seed in range(200)
     ])
-    counts = np.bincount(kept.ravel(), minlength=3)
-    assert counts.min() > binom.ppf(1e-6, kept.size, 1 / 3)
+    late = (chosen >= 40).mean(axis=0) * 200
+    assert ((late == 0) | (late > binom.ppf(1e-6, 200, 20 / 21))).all()
+    assert (late > 0).sum() == 10
+
+
+def test_rows_in_any_order_give_the_same_finding_to_the_last_bit():
+    sequences = [*walks(60, 20), *walks(5, 20)] + [walks(60, 20)[3]] * 4
+    steps = np.random.default_rng(1).permutation(len(sequences))
+    mixed = np.random.default_rng(2).permutation(len(sequences))
+    one = query_test(transcript_of(sequences, steps), Speaker(), seed=1)
+    other = query_test(
+        transcript_of([sequences[i] for i in mixed], steps[mixed]), Speaker(), seed=1
+    )
+    assert one == other
 
 
 def test_false_alarms_with_repeated_sequences_stay_within_the_level():

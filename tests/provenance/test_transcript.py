@@ -1,4 +1,4 @@
-"""Transcripts on disk: shards, streaming, samples drawn before loading, digests, clusters, refusals."""
+"""Transcripts on disk: shards, streaming, samples drawn before loading, digests, refusals."""
 
 import hashlib
 import json
@@ -294,13 +294,6 @@ def test_a_digest_is_the_hash_its_description_says():
 
 
 # ---- sequences ------------------------------------------------------------------------------------
-
-
-def test_clusters_name_equal_sequences():
-    sequences = [(1, 2), (3, 4), (1, 2), (5, 6), (3, 4), *((i, 9) for i in range(30))]
-    order = Transcript(steps=np.arange(35), sequences=tuple(sequences), source=SOURCE)
-    assert order.clusters()[:5].tolist() == [0, 1, 0, 2, 1]
-    assert order.clusters().max() == 32
 
 
 def test_too_little_is_refused(tmp_path):

@@ -9,7 +9,7 @@ from .blocks import blocks_of
 from .building import Block, Engine, build_index
 from .matching import Index, Matches, MatchRule, joined
 from .opening import open_index
-from .table import SequenceTable, Units
+from .table import SequenceTable
 from .tokenising import ModelTokenizer, Tokenizer, WordTokenizer, refuse_other_tokenizer
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "ModelTokenizer",
     "SequenceTable",
     "Tokenizer",
-    "Units",
     "WordTokenizer",
     "blocks_of",
     "build_index",

@@ -10,7 +10,6 @@ Memory: one shard at a time with its suffix array (35 bytes per token, 45 for th
 0.75 GB at the default size), and about 200 bytes per distinct sequence.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -23,8 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 from ....errors import InsufficientEvidence, InvalidInput
 from ....files import canonical_json, resumable_folder, sha256_of_file
 from ....stats import Input
+from ..repeats import content_digest
 from . import infini, suffixes
-from .table import DIGEST_BYTES
 
 __all__ = [
     "CONTENTS",
@@ -151,7 +150,7 @@ class _Builder:
 
     def _number(self, ids: NDArray[np.int64]) -> int:
         """Number of a sequence, which waits for its shard if it is new."""
-        digest = hashlib.blake2b(ids.astype("<u4").tobytes(), digest_size=DIGEST_BYTES).digest()
+        digest = content_digest(ids)
         number = self._known.setdefault(digest, len(self._known))
         if number < self._n_taken:
             return number

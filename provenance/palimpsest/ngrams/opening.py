@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ....errors import InvalidInput, VerificationError
 from ....files import hexadecimal, read_json, sha256_of_file
 from ....stats import Input
+from ..repeats import DIGEST_BYTES
 from .building import (
     CONTENTS,
     DIGESTS,
@@ -24,7 +25,7 @@ from .building import (
 from .infini import InfiniIndex
 from .matching import Index
 from .suffixes import SuffixIndex, open_shard
-from .table import DIGEST_BYTES, SequenceTable
+from .table import SequenceTable
 
 __all__ = ["open_index"]
 

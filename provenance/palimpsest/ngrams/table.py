@@ -1,32 +1,14 @@
 """The sequences behind an index: which contents there are, and at which steps each was trained on."""
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....stats import Input
+from ..repeats import Units, units_of
 
-__all__ = ["DIGEST_BYTES", "SequenceTable", "Units"]
-
-DIGEST_BYTES = 16
-_FEWEST_COPIES = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Units:
-    """What the test permutes: distinct sequences, each with one step, in an order that is no order.
-
-    Attributes:
-        sequences: Number of each one in the table, sorted by digest: by content alone.
-        steps: Its step, shape (n,).
-        note: What was done about repeated sequences; empty if there are none.
-    """
-
-    sequences: NDArray[np.int64]
-    steps: NDArray[np.int64]
-    note: str
+__all__ = ["SequenceTable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,63 +34,5 @@ class SequenceTable:
     tokenizer: Input
 
     def units(self, seed: int) -> Units:
-        """One step for each distinct sequence.
-
-        Whatever is taken must not make sequences differ by how often they occur: the last copy of a
-        sequence that is there often is late, whatever the order. So the last copy's step is taken only
-        where all occur equally often, or where the order goes through all of them epoch by epoch, the
-        last of which may be cut off: then it is the order that decided who is there once more. Else it is
-        the step of one copy drawn by lot, from the seed and the sequence's content.
-
-        Args:
-            seed: Seed of the lots.
-        """
-        order = _by_digest(self.digests)
-        counts = np.bincount(self.contents, minlength=len(self.digests))
-        rows = np.lexsort((self.steps, self.contents))  # copies of a sequence together, early first
-        copies = self.steps[rows]
-        ends = np.cumsum(counts)
-        if counts.max() == 1:
-            return Units(order, copies[order], "")
-        if counts.max() == counts.min() or _in_epochs(copies, counts):
-            steps, how = copies[ends - 1], "its last step"
-        else:
-            chosen = ends - counts
-            for sequence in np.flatnonzero(counts > 1):
-                chosen[sequence] += _lot(seed, self.digests[sequence], int(counts[sequence]))
-            steps, how = copies[chosen], "the step of one copy, drawn by lot"
-        note = (
-            f"{int((counts > 1).sum()):,} of the {len(counts):,} distinct sequences were trained on "
-            f"repeatedly ({len(self.steps):,} rows in all): each is one unit, with {how}."
-        )
-        return Units(order, steps[order], note)
-
-
-def _in_epochs(copies: NDArray[np.int64], counts: NDArray[np.int64]) -> bool:
-    """Whether every sequence comes once before any comes again, and so on.
-
-    Where each row had its place drawn by itself, n >= 30 sequences with d >= 30 further copies are so by
-    chance with a probability of at most 1 / (n + d over d), below 1e-17.
-
-    Args:
-        copies: Steps of each sequence's copies, early first, one sequence after the other.
-        counts: Number of copies of each.
-    """
-    if min(counts.size, copies.size - counts.size) < _FEWEST_COPIES:
-        return False
-    number = np.arange(copies.size) - np.repeat(np.cumsum(counts) - counts, counts)  # of the copy
-    first = np.full(int(counts.max()), np.iinfo(np.int64).max)
-    last = np.full(first.size, np.iinfo(np.int64).min)
-    np.minimum.at(first, number, copies)
-    np.maximum.at(last, number, copies)
-    return bool((last[:-1] <= first[1:]).all())  # a batch may lie in two epochs
-
-
-def _by_digest(digests: NDArray[np.uint8]) -> NDArray[np.int64]:
-    words = np.ascontiguousarray(digests).view(">u8")
-    return np.lexsort((words[:, 1], words[:, 0]))
-
-
-def _lot(seed: int, digest: NDArray[np.uint8], n: int) -> int:
-    drawn = hashlib.blake2b(digest.tobytes(), key=seed.to_bytes(8, "little"), digest_size=16)
-    return int.from_bytes(drawn.digest(), "little") % n
+        """See `units_of`."""
+        return units_of(self.steps, self.contents, self.digests, seed)

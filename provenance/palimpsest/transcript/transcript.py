@@ -1,6 +1,6 @@
 """`Transcript`: which sequence was trained on at which step, loaded and ready to be tested."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,19 +86,6 @@ class Transcript:
             disclosure=None
             if disclosed is None
             else Input(name=disclosed.name, sha256=sha256_of_file(disclosed)),
-        )
-
-    def clusters(self) -> NDArray[np.int64]:
-        """Which sequences are the same: one number per set of equal sequences, shape (n,).
-
-        A model scores equal sequences alike, so that their scores are no independent observations: a
-        test permutes clusters, or takes one number from each. Numbers count from 0 in order of first
-        appearance.
-        """
-        numbers: dict[Hashable, int] = {}
-        return np.array(
-            [numbers.setdefault(sequence, len(numbers)) for sequence in self.sequences],
-            dtype=np.int64,
         )
 
     @staticmethod
