@@ -22,7 +22,7 @@ demo: $(INSTALLED)   ## train models, audit them, write the evidence report to b
 	$(BIN)/bookplate demo --out $(OUT)
 
 test: $(INSTALLED)   ## the whole test suite
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/stats/test_kernels.py tests/stats/test_ranking.py -q
 
 # Types are checked through a link named bookplate, so that the checkout may have any name.

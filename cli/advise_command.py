@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import InvalidInput
 from .options import AsJson, References, Seed
 from .output import print_json, print_note, print_table, working
 from .reaching import Reached, reach, reaches_models
-from .transcript_options import OrderRead, reads_order
+from .transcript_options import OrderRead, SamplingName, reads_order
 
 if TYPE_CHECKING:
     from ..provenance.palimpsest.advice import Option
@@ -41,7 +42,14 @@ def advise(
 ) -> None:
     """Measure on a model of your own what 'query' will need. Try --sample 1000 --sampling random."""
     from ..provenance.palimpsest.advice import advise as try_all
+    from .reporting import refuse_unfit
 
+    refuse_unfit(None, seed=seed)
+    if order.sample is not None and order.sampling is not SamplingName.RANDOM:
+        raise InvalidInput(
+            f"a sample by '{order.sampling.value}' shows more than its size promises",
+            "give --sampling random",
+        )
     read = order.read(transcript, seed)
     model, references = reach(own, reference or [], how)
     with working(f"scoring {own}"):
@@ -77,9 +85,9 @@ def _print(options: "Sequence[Option]", alpha: float, power: float) -> None:
         ],
     )
     print_note(
-        f"For p <= {alpha:g} with a probability of {power:g}, drawn at random. The best of several pilots "
-        "looks better than it is, and a suspect that was trained further shows less: plan for the worst "
-        "column. Fix reference, covariates and number before the suspect is asked."
+        f"For p <= {alpha:g} with a probability of {power:g}, for sequences drawn at random. The best of "
+        "several pilots looks better than it is, and a suspect that was trained further shows less: plan for "
+        "the worst column. Fix reference, covariates and number before the suspect is asked."
     )
 
 

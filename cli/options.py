@@ -65,7 +65,7 @@ Committed = Annotated[
     list[Path] | None,
     typer.Option(
         "--committed",
-        help="release.json of a recipient's copy: shows that the name was fixed when the copy was made. May "
-        "be repeated; then every recipient needs one.",
+        help="release.json that was published with a recipient's copy: shows that the name was fixed by "
+        "then. May be repeated; every recipient needs one, if any is given.",
     ),
 ]

@@ -16,6 +16,7 @@ from .partition_command import partition
 from .questions_commands import of_transcript
 from .reaching import Reached, reach, reaches_models
 from .recording_commands import register as register_recording
+from .reshuffle_commands import register as register_reshuffle
 from .transcript_options import OrderRead, reads_order
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class CovariateName(StrEnum):
     LENGTH = "length"
     ZLIB = "zlib"
     RARITY = "rarity"
+    NONE = "none"
 
 
 @app.callback()
@@ -53,6 +55,7 @@ app.command("questions")(of_transcript)
 app.command("advise")(advise)
 app.command("partition")(partition)
 register_recording(app)
+register_reshuffle(app)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +105,14 @@ class _Chosen:
         return found.finding.about(warnings=(*found.finding.warnings, cost))
 
 
+def _covariates(names: Sequence[CovariateName]) -> "list[Covariate]":
+    from ..provenance.palimpsest import Covariate
+
+    if CovariateName.NONE in names and len(names) > 1:
+        raise InvalidInput("--covariate: 'none' goes with no other")
+    return [Covariate(name.value) for name in names if name is not CovariateName.NONE]
+
+
 @app.command("query")
 @reads_order
 @reaches_models
@@ -125,8 +136,8 @@ def query(
     covariate: Annotated[
         list[CovariateName] | None,
         typer.Option(
-            help="What the residual leaves out of the likelihood beside the references; may be repeated. "
-            "Default: length, where there are references."
+            help="What is regressed out of the likelihood beside the references; may be repeated. Default: "
+            "length, where there are references."
         ),
     ] = None,
     sequential: Annotated[
@@ -148,31 +159,33 @@ def query(
     how: Reached,
 ) -> None:
     """Correlate models' likelihood of your training sequences with your training order."""
-    from ..provenance.palimpsest import Covariate, QueryStatistic
-    from .reporting import accounts_of, conclude, refuse_unfit
+    from ..provenance.palimpsest import QueryStatistic
+    from ..provenance.suspect import which_model
+    from .reporting import accounts_of, conclude, distinct, refuse_unfit
 
     refuse_unfit(report, alpha, seed)
     if sequential and (statistic or covariate):
         raise InvalidInput("--statistic and --covariate do not go with --sequential")
     if budget is not None and not sequential:
         raise InvalidInput("--budget goes with --sequential")
-    if len(set(suspect)) < len(suspect):
-        raise InvalidInput("--suspect: the same model is named twice")
     chosen = _Chosen(
         sequential=sequential,
         budget=budget,
         statistic=None if statistic is None else QueryStatistic(statistic.value),
-        covariates=None if covariate is None else [Covariate(c.value) for c in covariate],
+        covariates=None if covariate is None else _covariates(covariate),
         seed=seed,
-        alpha=alpha,
+        alpha=alpha / len(suspect),  # Holm asks this of the first of several
     )
     read, window = order.read(transcript, seed), order.window()
     first, references = reach(suspect[0], reference or [], how)
     models = [first, *(reach(name, [], how)[0] for name in suspect[1:])]
-    findings = []
+    if len(set(map(which_model, models))) < len(models):
+        raise InvalidInput("--suspect: the same model is named twice")
+    findings, accounts = [], []
     for name, model in zip(suspect, models, strict=True):
         with working(f"scoring {name}"):
             findings.append(chosen.test(read, window, model, references))
+        accounts += accounts_of((model, *references))
     conclude(
         suspect,
         findings,
@@ -180,5 +193,5 @@ def query(
         alpha=alpha,
         as_json=as_json,
         labels=suspect if len(suspect) > 1 else (),
-        attachments=accounts_of([*models, *references]),
+        attachments=distinct(accounts),
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..stats import Input
     from .reporting import Attachment
 
-__all__ = ["partition"]
+__all__ = ["partition", "read_suspect_texts"]
 
 
 class CovariateName(StrEnum):
@@ -100,7 +100,7 @@ def partition(
     if disclosed is not None:
         order = Transcript.read(transcript, disclosed=disclosed)
     cutter = _tokenizer_for(order, tokenizer)
-    suspect, audited, listing = _read(texts, text_column)
+    suspect, audited, listing = read_suspect_texts(texts, text_column)
     with _index_of(order, cutter, index, engine) as opened, working(f"matching {texts}"):
         done = partition_test(
             opened,
@@ -110,7 +110,7 @@ def partition(
             rule=rule,
             covariates=[Covariate(name.value) for name in covariate or [CovariateName.LENGTH]],
             name=visible(texts.name),
-            inputs=(*_disclosure(order), audited),
+            inputs=(*_disclosure(order), *_kept(index), audited),
         )
     conclude(
         str(texts),
@@ -150,6 +150,17 @@ def _disclosure(order: "Transcript | TranscriptSource") -> "tuple[Input, ...]":
     return () if found is None else (found,)
 
 
+def _kept(index: Path | None) -> "tuple[Input, ...]":
+    """The header of an index that is kept; it names the digests of its files."""
+    from ..files import sha256_of_file
+    from ..provenance.palimpsest.ngrams.building import HEADER
+    from ..stats import Input
+
+    if index is None:
+        return ()
+    return (Input(name=f"{index.name}/{HEADER}", sha256=sha256_of_file(index / HEADER)),)
+
+
 @contextmanager
 def _index_of(
     order: "Transcript | TranscriptSource",
@@ -158,6 +169,8 @@ def _index_of(
     engine: EngineName,
 ) -> "Generator[Index]":
     """The index of a transcript: opened where it is kept, or built."""
+    import numpy as np
+
     from ..provenance.palimpsest import Transcript
     from ..provenance.palimpsest.ngrams import Engine, open_index
     from ..provenance.palimpsest.partition import index_transcript
@@ -169,15 +182,20 @@ def _index_of(
             if not place.exists():
                 index_transcript(place, order, tokenizer, engine=Engine(engine.value))
             opened = open_index(place)
-        if opened.table.source.sha256 != source.sha256:
+            # What an index says of the order is not taken on trust: the transcript is at hand.
+            steps = order.steps if isinstance(order, Transcript) else order.steps()
+        same = opened.table.source.sha256 == source.sha256
+        if not same or not np.array_equal(opened.table.steps, steps):
             raise InvalidInput(
-                f"{place}: is the index of another transcript, {opened.table.source.name}",
+                f"{place}: is not the index of this transcript, but of {opened.table.source.name}, or it "
+                "was altered",
                 "name another folder with --index",
             )
         yield opened
 
 
-def _read(texts: Path, column: str) -> "tuple[list[str], Input, list[Attachment]]":
+def read_suspect_texts(texts: Path, column: str) -> "tuple[list[str], Input, list[Attachment]]":
+    """The texts under audit, as an input of the findings, and the list of files that it stands for."""
     from ..display import visible
     from ..files import sha256_of_file
     from ..stats import Input

@@ -57,8 +57,11 @@ def of_transcript(
 ) -> None:
     """Write what 'query' would ask of a model, for whoever holds its weights; without the order.
 
-    'query' must then be given the same --sample, --sampling, --window-tokens and --seed.
+    'query' must then be given the same --sample, --sampling, --prefix-tokens, --window-tokens and --seed.
     """
+    from .reporting import refuse_unfit
+
+    refuse_unfit(None, seed=seed)
     from ..provenance.palimpsest import query_test
     from ..provenance.suspect.recorded.questions import collect
 

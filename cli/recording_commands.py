@@ -99,11 +99,13 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Hold a sealed recording against its commitments."""
-    from ..provenance.palimpsest.recording import verify_recording
+    from ..provenance.palimpsest.recording import NOT_CHECKED, verify_recording
 
     with working(f"verifying {folder}"):
         commitments = verify_recording(folder, published=published)
     _show(commitments, published or folder / "commitments.json", as_json)
+    for open_question in NOT_CHECKED:
+        print_note(f"Not checked: {open_question}.")
     if published is None:
         print_note(
             "Held against the folder's own commitments: name the --published ones to show anything more."

@@ -8,7 +8,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -28,6 +28,7 @@ __all__ = [
     "Attachment",
     "accounts_of",
     "conclude",
+    "distinct",
     "evidence_found",
     "now",
     "refuse_unfit",
@@ -121,9 +122,22 @@ def accounts_of(models: "Iterable[Suspect | Completer | TokenReader]") -> list[A
         record = getattr(model, "record", None)
         if record is None:  # weights and recorded answers are files, with digests of their own
             continue
-        name = f"endpoint-{len(found) + 1}.json" if found else "endpoint.json"
         what = f"What {model.identity.name} said of itself; its digest stands for the model here."
-        found.append(Attachment(name, record(), what))
+        found.append(Attachment("endpoint.json", record(), what))
+    return distinct(found)
+
+
+def distinct(attachments: Iterable[Attachment]) -> list[Attachment]:
+    """Each content once, with a name of its own: an endpoint may tell more of itself as it is asked."""
+    once = {attachment.content: attachment for attachment in attachments}
+    names: dict[str, int] = {}
+    found = []
+    for attachment in once.values():
+        stem, dot, ending = attachment.name.partition(".")
+        n = names[attachment.name] = names.get(attachment.name, 0) + 1
+        found.append(
+            replace(attachment, name=attachment.name if n == 1 else f"{stem}-{n}{dot}{ending}")
+        )
     return found
 
 

@@ -12,7 +12,7 @@ from .option_groups import takes
 if TYPE_CHECKING:
     from ..provenance.palimpsest import Transcript, Window
 
-__all__ = ["OrderRead", "reads_order"]
+__all__ = ["OrderRead", "SamplingName", "reads_order"]
 
 _PANEL = "The transcript"
 

@@ -21,6 +21,10 @@ _UNCOMMITTED = (
     "Nothing at hand shows that this recipient's name was fixed before what is examined was seen: with names "
     "to choose from, one could be found that fits. The release.json published with the copy would show it."
 )
+_COMMITTED = (
+    "That the release.json which commits to this recipient's name was published before what is examined was "
+    "seen was not checked."
+)
 
 
 def commitments_in(releases: Sequence[Path]) -> dict[str, Input]:
@@ -86,9 +90,8 @@ def copies_of(
     dataset = "" if is_of_dataset else evidence.manifest.dataset
     keys = [(name, key.for_copy(dataset, name)) for name in recipients]
     if committed:
-        known = {*committed, evidence.manifest.key_commitment}
         for name, own in keys:
-            if own.commitment not in known:
+            if own.commitment not in committed:
                 raise VerificationError(
                     f"none of the releases given commits to the key of recipient {visible(name)!r}",
                     "give the release.json that was published with this copy, and the name as it was then",
@@ -100,7 +103,6 @@ def _copy(
     evidence: Evidence, key: MarkingKey, recipient: str, committed: Mapping[str, Input]
 ) -> Evidence:
     release = committed.get(key.commitment)
-    is_at_hand = key.commitment == evidence.manifest.key_commitment
     published = (
         ()
         if release is None
@@ -110,5 +112,5 @@ def _copy(
         evidence,
         manifest=evidence.manifest.redrawn(key, recipient=recipient),
         inputs=(*evidence.inputs, *published),
-        warnings=(*evidence.warnings, *(() if published or is_at_hand else (_UNCOMMITTED,))),
+        warnings=(*evidence.warnings, _COMMITTED if published else _UNCOMMITTED),
     )

@@ -79,7 +79,7 @@ def advise(
     if not 0 < alpha < power < 1:
         raise InvalidInput(f"expected 0 < alpha < power < 1, got {alpha} and {power}")
     refuse_same_model(own_model, references)
-    order = prepared(transcript, window, seed).transcript
+    order = prepared(transcript, window).transcript
     scores = mean_logprobs(order, own_model, window)
     others = [mean_logprobs(order, reference, window) for reference in references]
     groups = [(), *((i,) for i in range(len(others)))]

@@ -53,7 +53,7 @@ def _zlib(sequences: Sequences) -> NDArray[np.float64]:
 def _as_bytes(sequence: str | tuple[int, ...]) -> bytes:
     if isinstance(sequence, str):
         return sequence.encode("utf-8", "surrogatepass")
-    return np.array(sequence, dtype="<u4").tobytes()
+    return np.array(sequence, dtype="<i8").tobytes()
 
 
 def _rarity(sequences: Sequences) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ...errors import InsufficientEvidence
 from ...stats import Alternative, Finding, Input, SpearmanMethod, Trend, spearman_test
 from .covariates import Covariate, covariate_values
-from .exchangeability import neighbours_alike
+from .exchangeability import content_in_order, neighbours_alike
 from .ngrams import (
     Engine,
     Index,
@@ -44,7 +44,7 @@ _CONSTANT = 1e-12
 _ORDER_ASSUMPTION = (
     "The training order of the sequences was drawn at random, each sequence by itself, and the text, if "
     "innocent, was made without it: not by the claimant's model, nor by one trained in the same order "
-    "for another reason."
+    "for another reason. The transcript was written down before the text was seen."
 )
 
 
@@ -107,7 +107,7 @@ def partition_test(
         index: The transcript's index.
         texts: The text under audit; k-grams do not run from one into the next.
         tokenizer: The one that the index was built for.
-        seed: Seed of the permutations, and of the lots where sequences are repeated; in [0, 2**64).
+        seed: Seed of the permutations, in [0, 2**64).
         rule: Which k-grams count, fixed before the text was looked at.
         covariates: What to regress out of the scores.
         method: How p is computed.
@@ -170,7 +170,7 @@ def partition_test_of_tokens(
     """
     rule = MatchRule() if rule is None else rule
     source = index.table.source.name
-    units = index.table.units(seed)
+    units = index.table.units()
     _refuse_too_little(source, units.steps)
     query = joined(list(texts))
     matches = index.match(query, rule)
@@ -189,7 +189,17 @@ def partition_test_of_tokens(
         seed=seed,
         method=method,
     )
-    warnings = [units.note, neighbours_alike(units.steps, scores), *finding.warnings]
+    _, first = np.unique(index.table.contents, return_index=True)
+    properties = {
+        covariate.value: _values(index, covariate)[units.sequences]
+        for covariate in (Covariate.LENGTH, Covariate.RARITY)
+    }
+    warnings = [
+        units.note,
+        *content_in_order(units.steps, properties),
+        *neighbours_alike(units.steps, first[units.sequences], scores),
+        *finding.warnings,
+    ]
     finding = finding.about(
         name="palimpsest partition",
         question="Was the text written by the model of this training run, or by a descendant?",

@@ -11,7 +11,7 @@ from ...errors import InsufficientEvidence, InvalidInput
 from ...stats import Alternative, Finding, Input, SpearmanMethod, Trend, spearman_test
 from ..suspect import Suspect, hearsay_of, inputs_of, refuse_same_model
 from .covariates import Covariate, covariate_values
-from .exchangeability import neighbours_alike
+from .exchangeability import content_in_order, neighbours_alike
 from .repeats import content_digests, units_of
 from .sampling import FEWEST
 from .scoring import (
@@ -19,7 +19,7 @@ from .scoring import (
     Window,
     mean_logprobs,
     scored_rows,
-    tokenizer_doubt,
+    tokenizer_doubts,
 )
 from .transcript import Transcript
 
@@ -32,16 +32,20 @@ __all__ = [
     "order_test",
     "prepared",
     "query_test",
+    "reference_doubts",
 ]
 
 _ORDER_ASSUMPTION = (
     "The training order of the sequences was drawn at random, each sequence by itself, and the suspect, if "
     "innocent, was made without it: it neither shares the claimant's checkpoint nor was trained in the same "
-    "order for another reason."
+    "order for another reason. The transcript was written down before the suspect was seen."
 )
-_SHUFFLE_ASSUMPTION = "The references were not trained in this order either."
+_SHUFFLE_ASSUMPTION = (
+    "The references were not trained in this order; none is an earlier checkpoint of the run."
+)
 ORDER_ASSUMPTIONS = (_ORDER_ASSUMPTION, _SHUFFLE_ASSUMPTION)
-_DOUBTFUL_REFERENCE = 1e-2  # level of a reference's own test
+# Levels of a reference's own test: refused, where it prefers early sequences, or only pointed out.
+_SPOILT_REFERENCE, _DOUBTFUL_REFERENCE = 1e-4, 1e-2
 
 
 class QueryStatistic(StrEnum):
@@ -57,12 +61,14 @@ class Asked:
     """The sequences that a test asks about.
 
     Attributes:
-        transcript: These sequences alone, each once.
-        left_out: What was left out and why, for findings to say.
+        transcript: These sequences alone, each once, sorted by content.
+        rows: Row of each in the transcript that was given, or of the first of equal ones, shape (n,).
+        notes: What was left out and why, and what speaks against a random order, for findings to say.
     """
 
     transcript: Transcript
-    left_out: tuple[str, ...]
+    rows: NDArray[np.int64]
+    notes: tuple[str, ...]
 
 
 def query_test(
@@ -92,20 +98,23 @@ def query_test(
         A finding; the unit is the training sequence.
 
     Raises:
-        InvalidInput: If the statistic does not fit the references, or a model is named twice.
+        InvalidInput: If the statistic does not fit the references, a model is named twice, or a reference
+            prefers early sequences.
         InsufficientEvidence: If too few sequences can be scored.
     """
     _fitting(statistic, len(references), covariates)
     refuse_same_model(suspect, references)
-    asked = prepared(transcript, window, seed)
+    asked = prepared(transcript, window)
     scores = mean_logprobs(asked.transcript, suspect, window)
     others = [mean_logprobs(asked.transcript, reference, window) for reference in references]
     finding = order_test(
         asked.transcript, scores, others, seed=seed, statistic=statistic, covariates=covariates
     )
+    steps = asked.transcript.steps
     doubts = [
-        *filter(None, [tokenizer_doubt(asked.transcript, suspect)]),
-        *_doubts(asked.transcript, references, others, seed),
+        *neighbours_alike(steps, asked.rows, scores),
+        *reference_doubts(steps, references, others, seed),
+        *tokenizer_doubts(asked.transcript, suspect),
     ]
     return finding.about(
         question=f"Was {suspect.identity.name} derived from the model of this training run?",
@@ -113,45 +122,54 @@ def query_test(
         assumptions=(*finding.assumptions, *fixed_beforehand(transcript, window)),
         warnings=(
             *finding.warnings,
-            *asked.left_out,
+            *asked.notes,
             *doubts,
             *hearsay_of(suspect, *references),
         ),
     )
 
 
-def prepared(transcript: Transcript, window: Window, seed: int) -> Asked:
+def prepared(transcript: Transcript, window: Window) -> Asked:
     """The sequences that can be scored, each once; chosen without a look at any score.
 
     Args:
         transcript: The sequences.
         window: Which tokens are scored.
-        seed: See `units_of`.
 
     Raises:
         InsufficientEvidence: If fewer than 30 are left, or only one step.
     """
     rows = scored_rows(transcript, window)
-    left_out = []
+    notes = []
     if short := len(transcript.sequences) - rows.size:
-        left_out.append(
+        notes.append(
             f"{short:,} sequences that are too short to be scored ({window}) were left out."
         )
     numbers: dict[str | tuple[int, ...], int] = {}
-    contents = [numbers.setdefault(transcript.sequences[row], len(numbers)) for row in rows]
+    contents = np.array([
+        numbers.setdefault(transcript.sequences[row], len(numbers)) for row in rows
+    ])
     distinct = list(numbers)
     if len(distinct) < FEWEST:
         raise InsufficientEvidence(
             f"{transcript.source.name}: only {len(distinct)} distinct sequences can be scored",
             f"an order test needs at least {FEWEST}; some thousands are usual",
         )
-    units = units_of(transcript.steps[rows], np.array(contents), content_digests(distinct), seed)
+    units = units_of(
+        transcript.steps[rows],
+        contents,
+        content_digests(distinct),
+        is_sample=bool(transcript.description),
+    )
     if units.note:
-        left_out.append(units.note)
+        notes.append(units.note)
     sequences = tuple(distinct[number] for number in units.sequences)
+    properties = {c.value: covariate_values(c, sequences) for c in Covariate}
+    _, first = np.unique(contents, return_index=True)
     return Asked(
         transcript=replace(transcript, steps=units.steps, sequences=sequences),
-        left_out=tuple(left_out),
+        rows=rows[first][units.sequences],
+        notes=(*notes, *content_in_order(units.steps, properties)),
     )
 
 
@@ -167,21 +185,46 @@ def files_of(transcript: Transcript) -> tuple[Input, ...]:
     return (transcript.source, *(() if disclosure is None else (disclosure,)))
 
 
-def _doubts(
-    transcript: Transcript,
+def reference_doubts(
+    steps: NDArray[np.int64],
     references: Sequence[Suspect],
     scores: Sequence[NDArray[np.float64]],
     seed: int,
 ) -> list[str]:
-    """A warning for each reference that follows the order itself."""
+    """Warnings about references that follow the order themselves.
+
+    Args:
+        steps: Training step of each sequence, shape (n,).
+        references: The references.
+        scores: Their scores, each of shape (n,).
+        seed: See `query_test`.
+
+    Raises:
+        InvalidInput: If one prefers early sequences, as an earlier checkpoint of the run does: what is left
+            after it would rise with the order, whoever the suspect is.
+    """
     doubts = []
     for reference, own in zip(references, scores, strict=True):
-        alone = spearman_test(transcript.steps, own, alternative=Alternative.GREATER, seed=seed)
-        if alone.log10_p <= np.log10(_DOUBTFUL_REFERENCE):
+        name = reference.identity.name
+        alone = spearman_test(steps, own, alternative=Alternative.TWO_SIDED, seed=seed)
+        if alone.log10_p > np.log10(_DOUBTFUL_REFERENCE):
+            continue
+        if alone.effect.value > 0:
             doubts.append(
-                f"Reference {reference.identity.name} follows the training order itself (p = "
-                f"{alone.p_text}): if it was trained in this order too, it hides what the test looks for."
+                f"Reference {name} follows the training order itself (p = {alone.p_text}): if it was trained "
+                "in this order too, it hides what the test looks for."
             )
+            continue
+        if alone.log10_p <= np.log10(_SPOILT_REFERENCE):
+            raise InvalidInput(
+                f"reference {name} prefers early sequences (p = {alone.p_text}), as an earlier checkpoint of "
+                "the run does: beside it every innocent model looks guilty",
+                "name a reference that was trained without this order",
+            )
+        doubts.append(
+            f"Reference {name} seems to prefer early sequences (p = {alone.p_text}): if it is an earlier "
+            "checkpoint of the run, p is too small."
+        )
     return doubts
 
 
@@ -222,6 +265,7 @@ def order_test(
     elif chosen is QueryStatistic.RESIDUAL:
         values = [covariate_values(covariate, transcript.sequences) for covariate in regressed]
         known = [*references, *(v for v in values if np.ptp(v) > 0)]
+        regressed = tuple(c for c, v in zip(regressed, values, strict=True) if np.ptp(v) > 0)
     finding = spearman_test(
         transcript.steps,
         response,
@@ -234,7 +278,7 @@ def order_test(
     after = {
         QueryStatistic.LIKELIHOOD: "",
         QueryStatistic.DIFFERENCE: " minus references",
-        QueryStatistic.RESIDUAL: f" after {explained}",
+        QueryStatistic.RESIDUAL: f" after {explained or 'nothing, as no covariate varies'}",
     }[chosen]
     fixed = (
         f"Correlated with the step is the log-probability per token{after}, as fixed beforehand."
@@ -250,7 +294,6 @@ def order_test(
         "order of the sequences was equally likely.",
         unit="training sequences",
         assumptions=(*(ORDER_ASSUMPTIONS if references else ORDER_ASSUMPTIONS[:1]), fixed),
-        warnings=(*finding.warnings, *filter(None, [neighbours_alike(transcript.steps, scores)])),
         figure=figure,
     )
 

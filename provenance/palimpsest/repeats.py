@@ -30,7 +30,7 @@ class Units:
 
 def content_digest(sequence: str | NDArray[np.integer]) -> bytes:
     """16 bytes that stand for a sequence's content: a text, or token ids."""
-    data = sequence.encode() if isinstance(sequence, str) else sequence.astype("<u4").tobytes()
+    data = sequence.encode() if isinstance(sequence, str) else sequence.astype("<i8").tobytes()
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
 
 
@@ -41,36 +41,45 @@ def content_digests(sequences: Sequence[str | tuple[int, ...]]) -> NDArray[np.ui
 
 
 def units_of(
-    steps: NDArray[np.int64], contents: NDArray[np.int64], digests: NDArray[np.uint8], seed: int
+    steps: NDArray[np.int64],
+    contents: NDArray[np.int64],
+    digests: NDArray[np.uint8],
+    *,
+    is_sample: bool = False,
 ) -> Units:
     """One step for each distinct sequence.
 
-    Whatever is taken must not make sequences differ by how often they occur: the last copy of a
-    sequence that is there often is late, whatever the order. So the last copy's step is taken only
-    where all occur equally often, or where the order goes through all of them epoch by epoch, the
-    last of which may be cut off: then it is the order that decided who is there once more. Else it is
-    the step of one copy drawn by lot, from the seed and the sequence's content.
+    Whatever is taken must not make sequences differ by how often they occur, nor by which of them somebody
+    chose to repeat: the last copy of a sequence that is there often is late, whatever the order. So a
+    copy's step is taken by its number only where all occur equally often (the last copy), or where the
+    order goes through all of them epoch by epoch (the copy in the last epoch that is complete; who came
+    once more may have been chosen by content). Else it is the step of one copy drawn by lot. The lots
+    follow from the contents of all sequences, so that nobody can choose among them.
 
     Args:
         steps: Training step of each row, shape (rows,).
         contents: Which distinct sequence each row is, shape (rows,).
         digests: `content_digest` of each distinct sequence, shape (sequences, 16).
-        seed: Seed of the lots.
+        is_sample: Whether the rows are a part of the order, from which its epochs cannot be told.
     """
     order = _by_digest(digests)
     counts = np.bincount(contents, minlength=len(digests))
     rows = np.lexsort((steps, contents))  # copies of a sequence together, early first
     copies = steps[rows]
     ends = np.cumsum(counts)
+    starts = ends - counts
     if counts.max() == 1:
         return Units(order, copies[order], "")
-    if counts.max() == counts.min() or _in_epochs(copies, counts):
+    if not is_sample and counts.max() == counts.min():
         taken, how = copies[ends - 1], "its last step"
+    elif not is_sample and _in_epochs(copies, counts):
+        taken, how = copies[starts + counts.min() - 1], "its step in the last complete epoch"
     else:
-        chosen = ends - counts
+        key = hashlib.blake2b(digests[order].tobytes(), digest_size=32).digest()
+        chosen = starts.copy()
         for sequence in np.flatnonzero(counts > 1):
-            chosen[sequence] += _lot(seed, digests[sequence], int(counts[sequence]))
-        taken, how = copies[chosen], "the step of one copy, drawn by lot"
+            chosen[sequence] += _lot(key, digests[sequence], int(counts[sequence]))
+        taken, how = copies[chosen], "the step of one copy, drawn by lot from the contents"
     note = (
         f"{int((counts > 1).sum()):,} of the {len(counts):,} distinct sequences were trained on "
         f"repeatedly ({len(steps):,} rows in all): each is one unit, with {how}."
@@ -95,7 +104,8 @@ def _in_epochs(copies: NDArray[np.int64], counts: NDArray[np.int64]) -> bool:
     last = np.full(first.size, np.iinfo(np.int64).min)
     np.minimum.at(first, number, copies)
     np.maximum.at(last, number, copies)
-    return bool((last[:-1] <= first[1:]).all())  # a batch may lie in two epochs
+    # A batch that lies in two epochs costs power only; many equal steps would look like epochs.
+    return bool((last[:-1] < first[1:]).all())
 
 
 def _by_digest(digests: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -103,6 +113,6 @@ def _by_digest(digests: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.lexsort((words[:, 1], words[:, 0]))
 
 
-def _lot(seed: int, digest: NDArray[np.uint8], n: int) -> int:
-    drawn = hashlib.blake2b(digest.tobytes(), key=seed.to_bytes(8, "little"), digest_size=16)
+def _lot(key: bytes, digest: NDArray[np.uint8], n: int) -> int:
+    drawn = hashlib.blake2b(digest.tobytes(), key=key, digest_size=16)
     return int.from_bytes(drawn.digest(), "little") % n

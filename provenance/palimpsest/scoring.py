@@ -16,7 +16,7 @@ __all__ = [
     "Window",
     "mean_logprobs",
     "scored_rows",
-    "tokenizer_doubt",
+    "tokenizer_doubts",
     "window_means",
 ]
 
@@ -95,8 +95,14 @@ def window_means(
         name: What to call the sequences in an error.
 
     Raises:
+        InvalidInput: If the suspect cannot tell the window's tokens from the others.
         InsufficientEvidence: If a sequence has no token that can be scored.
     """
+    if window != WHOLE and getattr(suspect, "tells_means_only", False):
+        raise InvalidInput(
+            f"{suspect.identity.name}: only means over whole sequences were recorded",
+            "leave out --prefix-tokens and --window-tokens",
+        )
     asked = [s if isinstance(s, str) else s[: window.end] for s in sequences]
     means = np.empty(len(asked))
     told = suspect.token_logprobs(asked)
@@ -113,7 +119,7 @@ def window_means(
     return means
 
 
-def tokenizer_doubt(transcript: Transcript, suspect: Suspect) -> str:
+def tokenizer_doubts(transcript: Transcript, suspect: Suspect) -> list[str]:
     """What a finding must say if token ids seem to mean nothing to a model.
 
     A model finds its own language likelier than the same tokens in random order. Of ids from another
@@ -125,22 +131,22 @@ def tokenizer_doubt(transcript: Transcript, suspect: Suspect) -> str:
         suspect: The model; recorded answers are about the sequences alone, so they are not checked.
 
     Returns:
-        A warning, or nothing.
+        A warning at most.
     """
     rng = np.random.default_rng(0)
     ids = [s for s in transcript.sequences if not isinstance(s, str) and len(set(s)) > 2]
     probed = [ids[i][:_FIRST_TOKENS] for i in rng.permutation(len(ids))[:_PROBED]]
     if not probed or getattr(suspect, "source", None) is not None:
-        return ""
+        return []
     mixed = [tuple(int(token) for token in rng.permutation(s)) for s in probed]
     told = suspect.token_logprobs([*probed, *mixed])
     pairs = zip(told[: len(probed)], told[len(probed) :], strict=True)
     if np.median([right.mean() - wrong.mean() for right, wrong in pairs]) >= _LEAST_GAIN:
-        return ""
-    return (
+        return []
+    return [
         f"{suspect.identity.name} finds these token ids hardly likelier than the same ids in random order: "
         "they may be another tokenizer's. Then a result without evidence says nothing; ask about texts."
-    )
+    ]
 
 
 def concatenated(values: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from ...errors import InsufficientEvidence, InvalidInput
 from ...stats import Alternative, Finding, SignEProcess
 from ..suspect import Suspect, hearsay_of, inputs_of, refuse_same_model
-from .query import ORDER_ASSUMPTIONS, files_of, fixed_beforehand, prepared
-from .scoring import WHOLE, Window, window_means
+from .exchangeability import neighbours_alike
+from .query import ORDER_ASSUMPTIONS, Asked, files_of, fixed_beforehand, prepared, reference_doubts
+from .scoring import WHOLE, Window, tokenizer_doubts, window_means
 from .transcript import Transcript
 
 __all__ = ["SequentialOrder", "query_sequentially"]
@@ -58,7 +59,7 @@ def query_sequentially(
         transcript: See `query_test`.
         suspect: The model under audit.
         alpha: Level of the decision, in (0, 1), fixed beforehand.
-        seed: Seed of the draws among equal steps and equal sequences.
+        seed: Seed of the draws among equal steps, and of the order of the questions.
         references: Models trained without this order; their mean is subtracted.
         window: See `query_test`.
         budget: Stop before more sequences than this have been asked about; None: no limit.
@@ -67,30 +68,33 @@ def query_sequentially(
         The finding and what it cost.
 
     Raises:
-        InvalidInput: If an argument is malformed, or a model is named twice.
+        InvalidInput: If an argument is malformed, a model is named twice, or a reference prefers early
+            sequences.
         InsufficientEvidence: If too few sequences can be scored, or the budget allows no pair.
     """
     refuse_same_model(suspect, references)
     if budget is not None and budget < 2:
         raise InvalidInput(f"budget: expected at least 2 sequences, got {budget}")
-    asked = prepared(transcript, window, seed)
+    asked = prepared(transcript, window)
     process = SignEProcess(alternative=Alternative.GREATER, alpha=alpha)
-    n_scored, name = 0, transcript.source.name
-    for early, late in _batches(_pairs(asked.transcript.steps, seed), budget):
-        n_scored += 2 * early.size
-        rows = [asked.transcript.sequences[row] for row in (*early, *late)]
-        scores = window_means(rows, suspect, window, name=name)
-        for reference in references:
-            scores = scores - window_means(rows, reference, window, name=name) / len(references)
-        for difference in scores[early.size :] - scores[: early.size]:
-            process.feed(float(difference))
-            if process.rejected:
-                break
+    told = _Told(asked, suspect, references, window)
+    rng = np.random.default_rng(seed)
+    for early, late in _batches(_pairs(asked.transcript.steps, rng), budget):
+        # Asked in random order: neither place nor time of a question tells which half it is of.
+        told.ask(rng.permutation(np.concatenate([early, late])))
+        process.extend(told.scores[late] - told.scores[early])
         if process.rejected:
             break
     if process.n == 0:
         raise InsufficientEvidence("no two sequences have different steps within the budget")
     finding = process.finding()
+    known = told.rows
+    steps = asked.transcript.steps[known]
+    doubts = [
+        *neighbours_alike(steps, asked.rows[known], told.scores[known]),
+        *reference_doubts(steps, references, [own[known] for own in told.of_references], seed),
+        *tokenizer_doubts(asked.transcript, suspect),
+    ]
     return SequentialOrder(
         finding=finding.about(
             name="sequential palimpsest query",
@@ -101,19 +105,53 @@ def query_sequentially(
                 *finding.assumptions,
                 *fixed_beforehand(transcript, window),
             ),
-            warnings=(*finding.warnings, *asked.left_out, *hearsay_of(suspect, *references)),
+            warnings=(*finding.warnings, *asked.notes, *doubts, *hearsay_of(suspect, *references)),
             inputs=(*files_of(transcript), *inputs_of(suspect, *references)),
         ),
-        n_scored=n_scored,
+        n_scored=known.size,
         n_sequences=len(asked.transcript.sequences),
         reached=process.rejected,
     )
 
 
-def _pairs(steps: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+class _Told:
+    """What the models said so far, by sequence; NaN where they were not asked."""
+
+    def __init__(
+        self, asked: Asked, suspect: Suspect, references: Sequence[Suspect], window: Window
+    ) -> None:
+        self._asked, self._models, self._window = asked, (suspect, *references), window
+        self._scores = np.full((len(self._models), asked.rows.size), np.nan)
+
+    def ask(self, rows: NDArray[np.int64]) -> None:
+        """Ask all models about some sequences."""
+        transcript = self._asked.transcript
+        sequences = [transcript.sequences[row] for row in rows]
+        for own, model in zip(self._scores, self._models, strict=True):
+            own[rows] = window_means(sequences, model, self._window, name=transcript.source.name)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Those that were asked about."""
+        return np.flatnonzero(~np.isnan(self._scores[0]))
+
+    @property
+    def of_references(self) -> NDArray[np.float64]:
+        """The references' scores, shape (references, n)."""
+        return self._scores[1:]
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The suspect's, minus the mean of the references', shape (n,)."""
+        own: NDArray[np.float64] = self._scores[0]
+        return own - self.of_references.mean(axis=0) if len(self.of_references) else own
+
+
+def _pairs(
+    steps: NDArray[np.int64], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of the early and of the late sequence of each pair, the furthest apart first."""
-    by_chance = np.random.default_rng(seed).random(steps.size)
-    order = np.lexsort((by_chance, steps))
+    order = np.lexsort((rng.random(steps.size), steps))
     half = steps.size // 2
     early, late = order[:half], order[::-1][:half]
     apart = steps[early] < steps[late]

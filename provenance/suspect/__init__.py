@@ -15,6 +15,7 @@ from .base import (
     hearsay_of,
     inputs_of,
     refuse_same_model,
+    which_model,
 )
 from .endpoint import Budget, EndpointSuspect, Reaching
 from .opening import open_suspect
@@ -37,4 +38,5 @@ __all__ = [
     "open_suspect",
     "record_answers",
     "refuse_same_model",
+    "which_model",
 ]

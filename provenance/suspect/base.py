@@ -19,6 +19,7 @@ __all__ = [
     "hearsay_of",
     "inputs_of",
     "refuse_same_model",
+    "which_model",
 ]
 
 
@@ -174,9 +175,9 @@ def refuse_same_model(suspect: Suspect, references: Sequence[Suspect]) -> None:
     Raises:
         InvalidInput: If two of them are the same files, or the same model of one endpoint.
     """
-    seen = {_which(suspect): f"the suspect {suspect.identity.name}"}
+    seen = {which_model(suspect): f"the suspect {suspect.identity.name}"}
     for reference in references:
-        name, which = reference.identity.name, _which(reference)
+        name, which = reference.identity.name, which_model(reference)
         if which in seen:
             raise InvalidInput(
                 f"reference {name} is the same model as {seen[which]}", "name another reference"
@@ -184,7 +185,7 @@ def refuse_same_model(suspect: Suspect, references: Sequence[Suspect]) -> None:
         seen[which] = f"the reference {name}"
 
 
-def _which(model: Suspect) -> str:
+def which_model(model: Suspect) -> str:
     """What tells a model from others: the address of an endpoint, whose digest grows with its answers."""
     name = model.identity.name
     return name if name.startswith(("http://", "https://")) else model.identity.sha256

@@ -115,6 +115,7 @@ def test_names_are_held_against_what_was_published_with_the_copies(run, folder):
         expected = {"name": f"release.json of {label}", "sha256": digest.hexdigest()}
         assert expected in finding["inputs"]
         assert not any("was fixed before" in warning for warning in finding["warnings"])
+        assert any("was published before" in warning for warning in finding["warnings"])
     code, out, err = run(*command, *names, "--recipient", "Bobby", *given)
     assert (code, out) == (2, "")
     assert "none of the releases given commits to the key of recipient 'Bobby'" in err

@@ -1,5 +1,6 @@
 """`palimpsest partition`: texts in, a finding out; an index kept and used again; clear refusals."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -64,7 +65,28 @@ def test_an_index_is_kept_and_used_again(files):
     before = (files / "index" / "index.json").stat().st_mtime_ns
     assert json.loads(run(*arguments)) == first
     assert (files / "index" / "index.json").stat().st_mtime_ns == before
-    assert first == json.loads(run(*arguments[:2], "--json"))
+    fresh = json.loads(run(*arguments[:2], "--json"))
+    named = [given["name"] for given in first.pop("inputs")]
+    assert named == [
+        *(given["name"] for given in fresh.pop("inputs")[:-1]),
+        "index/index.json",
+        "late.txt",
+    ]
+    assert first == fresh
+
+
+def test_an_index_whose_order_was_altered_is_refused(files):
+    """Its own digests would agree; the transcript does not."""
+    arguments = (files / "text.parquet", files / "late.txt", "--index", files / "index")
+    run(*arguments)
+    header, steps = files / "index" / "index.json", files / "index" / "steps.bin"
+    altered = np.sort(np.fromfile(steps, "<i8"))[::-1]
+    altered.tofile(steps)
+    told = json.loads(header.read_text())
+    told["files"]["steps.bin"] = hashlib.sha256(steps.read_bytes()).hexdigest()
+    header.write_text(json.dumps(told))
+    with pytest.raises(InvalidInput, match="or it was altered"):
+        run(*arguments)
 
 
 def test_the_rule_and_the_covariates_can_be_chosen(files):
@@ -91,7 +113,9 @@ def test_tokens_without_a_tokenizer_are_refused(files):
 def test_an_index_of_another_transcript_is_refused(files):
     run(files / "text.parquet", files / "late.txt", "--index", files / "index")
     pl.read_parquet(files / "text.parquet")[:200].write_parquet(files / "part.parquet")
-    with pytest.raises(InvalidInput, match=r"is the index of another transcript, text\.parquet"):
+    with pytest.raises(
+        InvalidInput, match=r"is not the index of this transcript, but of text\.parquet"
+    ):
         run(files / "part.parquet", files / "late.txt", "--index", files / "index")
 
 

@@ -3,6 +3,7 @@
 import math
 import zlib
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -109,7 +110,7 @@ def test_covariates_equal_their_definition(ids):
     np.testing.assert_array_equal(
         covariate_values(Covariate.LENGTH, sequences), [len(s) for s in sequences]
     )
-    packed = [len(zlib.compress(np.array(s, "<u4").tobytes())) / len(s) for s in sequences]
+    packed = [len(zlib.compress(np.array(s, "<i8").tobytes())) / len(s) for s in sequences]
     np.testing.assert_allclose(covariate_values(Covariate.ZLIB, sequences), packed)
     counts = Counter(pair for s in sequences for pair in pairwise(s))
     every = counts.total()
@@ -162,22 +163,73 @@ def test_of_whole_epochs_the_last_counts():
     sequences = walks(40, 20)
     epochs = [rng.permutation(40) for _ in range(3)]
     order = transcript_of([sequences[i] for epoch in epochs for i in epoch])
-    asked = prepared(order, WHOLE, 0).transcript
+    asked = prepared(order, WHOLE).transcript
     assert dict(zip(asked.sequences, asked.steps, strict=True)) == {
         sequences[i]: 80 + place for place, i in enumerate(epochs[2])
     }
 
 
+def test_a_last_pass_over_chosen_sequences_does_not_make_them_late():
+    """Annealing on the best data: who comes once more was chosen by content."""
+    sequences = walks(100, 20)
+    order = transcript_of([*sequences, *sequences[:40]])
+    asked = prepared(order, WHOLE).transcript
+    assert dict(zip(asked.sequences, asked.steps, strict=True)) == {
+        s: place for place, s in enumerate(sequences)
+    }
+
+
 def test_which_copy_stands_for_a_sequence_is_drawn_where_numbers_differ():
     """The last of many copies would be late, whatever the order."""
-    sequences = walks(40, 20)
-    often = [*sequences, *sequences[:10] * 20]
-    chosen = np.array([
-        prepared(transcript_of(often), WHOLE, seed).transcript.steps for seed in range(200)
-    ])
-    late = (chosen >= 40).mean(axis=0) * 200
-    assert ((late == 0) | (late > binom.ppf(1e-6, 200, 20 / 21))).all()
-    assert (late > 0).sum() == 10
+    rng, ranks = np.random.default_rng(9), []
+    for number in range(200):
+        sequences = walks(40, 20, seed=number)
+        often = [*sequences, *sequences[:10] * 20]
+        order = transcript_of(often, rng.permutation(len(often)))
+        asked = prepared(order, WHOLE).transcript
+        taken = dict(zip(asked.sequences, asked.steps, strict=True))
+        for s in sequences[:10]:
+            copies = sorted(order.steps[[other == s for other in often]])
+            ranks.append(copies.index(taken[s]))
+    counts = np.bincount(ranks, minlength=21)
+    assert binom.ppf(1e-7, 2_000, 1 / 21) <= counts.min()
+    assert counts.max() <= binom.isf(1e-7, 2_000, 1 / 21)
+
+
+def test_in_a_sample_equal_steps_are_no_epochs():
+    """Two large batches from the ends of a run: copies in both would all pass for late ones."""
+    sequences = walks(100, 20)
+    order = transcript_of([*sequences, *sequences[:50]], [0] * 100 + [9] * 50)
+    asked = prepared(replace(order, description="150 of 9,000 sequences were used"), WHOLE)
+    taken = dict(zip(asked.transcript.sequences, asked.transcript.steps, strict=True))
+    assert {taken[s] for s in sequences[50:]} == {0}
+    assert 10 < sum(taken[s] == 9 for s in sequences[:50]) < 40
+    assert any("drawn by lot" in note for note in asked.notes)
+
+
+def test_an_order_that_follows_the_contents_is_called_so():
+    """A curriculum from short to long: no model need be asked to see it."""
+    sequences = sorted((walk[:n] for n, walk in enumerate(walks(300, 320), 10)), key=len)
+    finding = query_test(transcript_of(sequences), Speaker(), seed=1)
+    assert any("THE ORDER IS NOT RANDOM: the length" in w for w in finding.warnings)
+    mixed = np.random.default_rng(1).permutation(300)
+    finding = query_test(transcript_of(sequences, mixed), Speaker(), seed=1)
+    assert not any("NOT RANDOM" in w for w in finding.warnings)
+
+
+@pytest.mark.parametrize("batch", [1, 64])
+def test_documents_that_were_cut_after_shuffling_are_noticed(batch):
+    """Pieces of one document stay side by side, also within a batch, and are alike."""
+    rng = np.random.default_rng(3)
+    pieces = walks(800, 20)
+    difficulty = np.repeat(rng.normal(size=100), 8)
+    speaker = Speaker("innocent", dict(zip(pieces, difficulty, strict=True)))
+    order = transcript_of(pieces, np.arange(800) // batch)
+    finding = query_test(order, speaker, seed=1)
+    assert any("similar scores" in w for w in finding.warnings)
+    if batch == 1:
+        found = query_sequentially(order, speaker, alpha=1e-9, seed=1).finding
+        assert any("similar scores" in w for w in found.warnings)
 
 
 def test_rows_in_any_order_give_the_same_finding_to_the_last_bit():
@@ -201,7 +253,7 @@ def test_false_alarms_with_repeated_sequences_stay_within_the_level():
     p_values = []
     for run in range(400):
         steps = rng.permutation(len(repeated)) // 4
-        asked = prepared(transcript_of(repeated, steps), WHOLE, run).transcript
+        asked = prepared(transcript_of(repeated, steps), WHOLE).transcript
         scores = mean_logprobs(asked, speaker)
         p_values.append(order_test(asked, scores, [], seed=run, method=SpearmanMethod.T).p_value)
     for level in (0.05, 0.01):
@@ -239,6 +291,26 @@ def test_a_reference_that_follows_the_order_is_pointed_out():
     assert doubt.startswith("Reference guilty")
 
 
+def test_an_earlier_checkpoint_is_no_reference():
+    """It prefers early sequences; what is left after it rises with the order, whoever is suspected."""
+    sequences = walks(600, 20)
+    earlier = Speaker("checkpoint", {s: 0.4 * (i < 300) for i, s in enumerate(sequences)})
+    order = transcript_of(sequences)
+    with pytest.raises(InvalidInput, match="reference checkpoint prefers early sequences"):
+        query_test(order, Speaker("innocent"), seed=1, references=[earlier])
+    with pytest.raises(InvalidInput, match="reference checkpoint prefers early sequences"):
+        query_sequentially(order, Speaker("innocent"), alpha=1e-3, seed=1, references=[earlier])
+
+
+def test_a_reference_that_may_prefer_early_sequences_is_pointed_out():
+    rng = np.random.default_rng(1)
+    sequences = walks(400, 20)
+    noise = dict(zip(sequences, 0.3 * rng.normal(size=400), strict=True))
+    doubtful = Speaker("doubtful", {s: noise[s] - 0.15 * i / 400 for i, s in enumerate(sequences)})
+    finding = query_test(transcript_of(sequences), Speaker(), seed=1, references=[doubtful])
+    assert any("seems to prefer early sequences" in w for w in finding.warnings)
+
+
 def test_ids_of_another_tokenizer_are_noticed():
     """A model finds the words of its own tokenizer likelier in their order than mixed."""
     sequences = walks(60, 40)
@@ -260,10 +332,12 @@ def test_asking_stops_when_the_evidence_suffices():
     assert result.reached
     assert result.finding.e_value.log10_e >= 3
     assert result.n_scored < 100 < result.n_sequences == 4_000
-    assert guilty.asked == reference.asked
-    assert len(guilty.asked) == result.n_scored
-    # Furthest apart first: of the ends alone.
-    assert {*guilty.asked} <= {*sequences[:50], *sequences[-50:]}
+    asked = guilty.asked[: result.n_scored]  # then come those of the check of the tokenizer
+    assert asked == reference.asked
+    # Furthest apart first: of the ends alone, and mixed.
+    assert {*asked} <= {*sequences[:50], *sequences[-50:]}
+    halves = [s in sequences[:50] for s in asked]
+    assert 5 < sum(halves[: len(halves) // 2]) < len(halves) // 2 - 5
 
 
 def test_an_innocent_model_is_asked_all_and_a_budget_is_kept():
@@ -274,8 +348,8 @@ def test_an_innocent_model_is_asked_all_and_a_budget_is_kept():
     assert result.n_scored == 100
     assert result.finding.n == 50
     frugal = Speaker()
-    query_sequentially(transcript_of(sequences), frugal, alpha=0.01, seed=1, budget=41)
-    assert len(frugal.asked) == 40
+    result = query_sequentially(transcript_of(sequences), frugal, alpha=0.01, seed=1, budget=41)
+    assert result.n_scored == 40
     with pytest.raises(InvalidInput, match="at least 2 sequences"):
         query_sequentially(transcript_of(sequences), frugal, alpha=0.01, seed=1, budget=1)
 

@@ -1,7 +1,10 @@
 """What a recorder leaves behind: batches, journals, and the history that made a model."""
 
+import json
 import random
+import struct
 import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -32,7 +35,7 @@ def test_padding_is_taken_off_wherever_it_stands():
 
 
 def test_token_ids_are_kept_narrow_and_whole():
-    for largest, dtype in [(65_535, "u2"), (65_536, "u4"), (2**32, "u8")]:
+    for largest, dtype in [(65_535, "u2"), (65_536, "u4"), (2**32 - 1, "u4")]:
         found = rows_of(torch.tensor([[0, largest]]), None).tokens
         assert found.tolist() == [0, largest]
         assert found.dtype == dtype
@@ -42,6 +45,7 @@ def test_malformed_batches_are_refused():
     for ids, mask, message in [
         ([1, 2], None, r"shape \(batch, length\), got \(2,\)"),
         ([[1, -100]], None, "0 or more, got -100"),
+        ([[1, 2**32]], None, r"below 2\*\*32, got 4294967296"),
         ([[1, 2]], [[1]], r"shape \(1, 2\), got \(1, 1\)"),
         ([[1, 2]], [[[1, 1]]], "attention mask"),
     ]:
@@ -135,6 +139,46 @@ def test_an_altered_journal_is_refused(tmp_path):
             steps_of(path)
 
 
+def body_of(rows, width=2, tokens=b"", step=0):
+    """A record's body, by hand: (micro-batch, length) of each row."""
+    micro, lengths = zip(*rows, strict=True)
+    places = struct.pack(f"<{2 * len(rows)}I", *micro, *lengths)
+    return struct.pack("<qIB", step, len(rows), width) + places + tokens
+
+
+MALFORMED = {
+    "empty": b"",
+    "short": b"12345",
+    "end without its sign": struct.pack("<q", 1),
+    "width 3": body_of([(0, 2)], 3, bytes(6)),
+    "width 8": body_of([(0, 2)], 8, bytes(16)),
+    "too many rows": struct.pack("<qIB", 0, 2**32 - 1, 2) + bytes(20),
+    "odd byte": body_of([(0, 2)], 2, bytes(5)),
+    "9 tokens stated, 1 there": body_of([(0, 9)], 2, bytes(2)),
+    "2 tokens stated, 3 there": body_of([(0, 2)], 2, bytes(6)),
+    "1 token": body_of([(0, 1)], 2, bytes(2)),
+    "micro-batches mixed": body_of([(1, 2), (0, 2)], 2, bytes(8)),
+    "negative step": body_of([(0, 2)], 2, bytes(4), step=-1),
+}
+
+
+@pytest.mark.parametrize("case", [None, *MALFORMED])
+def test_a_checksum_makes_no_record_of_a_malformed_body(case, tmp_path):
+    path = tmp_path / "journal"
+    writer = JournalWriter(path)
+    writer.write(0, [rows_of(np.array([[1, 2]]), None)])
+    writer.close()
+    start = path.stat().st_size
+    body = body_of([(0, 2)], tokens=bytes(4), step=1) if case is None else MALFORMED[case]
+    head = struct.pack("<4sQI", b"BPJ1", len(body), zlib.crc32(body))
+    path.write_bytes(path.read_bytes() + head + body)
+    if case is None:
+        assert steps_of(path) == [(0, [1, 2], False), (1, [0, 0], False)]
+        return
+    with pytest.raises(VerificationError, match=f"journal: the record at byte {start} is malf"):
+        steps_of(path)
+
+
 def test_a_full_disk_leaves_no_half_record(tmp_path, monkeypatch):
     path, write = tmp_path / "journal", journals.os.write
     writer = JournalWriter(path)
@@ -210,6 +254,53 @@ def test_a_journal_that_is_missing_is_noticed(ended, two_ranks):
     write(1, (5, 5), parent=1, ended=ended)
     folder.journal(2, 1).unlink()
     with pytest.raises(VerificationError, match="rank 0 went on after the journal of rank 1 ends"):
+        inspect_recording(folder.path)
+
+
+def altered_start(folder, **changes):
+    path = folder.path / "private" / "attempts" / "00001.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("world_size", value) for value in (10**12, 2**20 + 1, 0, -3, 1.0, "2", True, None)],
+        *[("first_step", value) for value in (-5, 2**53, 0.5, None)],
+        *[("number", value) for value in (0, -1, 2, "1")],
+        ("parent", 0),
+    ],
+)
+def test_a_start_with_impossible_numbers_is_refused(name, value, two_ranks):
+    folder, write = two_ranks
+    write(0, (2, 2), ended=True)
+    altered_start(folder, **{name: value})
+    with pytest.raises(InvalidInput, match=rf"00001\.json: not the start of a training: .*{name}"):
+        inspect_recording(folder.path)
+
+
+def test_no_start_with_impossible_numbers_is_written(two_ranks):
+    folder, _ = two_ranks
+    for first, ranks in [(-5, 2), (0, 0), (0, 2**20 + 1)]:
+        with pytest.raises(InvalidInput, match="expected an integer from"):
+            folder.begin_attempt(first, None, ranks)
+    assert folder.attempts() == []
+
+
+def test_ranks_are_not_counted_where_no_journals_are(two_ranks, monkeypatch):
+    """A million ranks that a file states cost no look at a million journals."""
+    folder, write = two_ranks
+    write(0, (2, 2))
+    altered_start(folder, world_size=2**20)
+    looks = []
+    names = RecordingFolder.journal
+    monkeypatch.setattr(
+        RecordingFolder, "journal", lambda *place: looks.append(place) or names(*place)
+    )
+    assert inspect_recording(folder.path).n_sequences == 0
+    assert 0 < len(looks) < 10
+    altered_start(folder, world_size=1)
+    with pytest.raises(VerificationError, match="a journal of rank 1, but only 1 trained"):
         inspect_recording(folder.path)
 
 

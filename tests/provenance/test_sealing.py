@@ -11,6 +11,7 @@ from bookplate.cli import recording_commands
 from bookplate.errors import InvalidInput, VerificationError
 from bookplate.provenance.palimpsest import Transcript
 from bookplate.provenance.palimpsest.recording import (
+    NOT_CHECKED,
     Commitments,
     Opening,
     Recorder,
@@ -21,6 +22,7 @@ from bookplate.provenance.palimpsest.recording import (
     verify_recording,
     write_digests,
 )
+from bookplate.provenance.palimpsest.recording.folder import RecordingFolder
 from typer.testing import CliRunner
 
 
@@ -163,6 +165,58 @@ def test_malformed_files_are_refused_without_their_secrets(run_folder):
             inspect_recording(run_folder)
 
 
+@pytest.mark.parametrize("order", ["a\ud800b", "\udfff", 7, None])
+def test_words_that_cannot_be_committed_to_leave_nothing_half_sealed(order, run_folder, tmp_path):
+    path = run_folder / "private" / "opening.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "order": order}))
+    with pytest.raises(InvalidInput, match="not a bookplate-recording-opening/1 file"):
+        seal(run_folder)
+    names = {"opening.json", "attempts", "journals"}
+    assert {entry.name for entry in (run_folder / "private").iterdir()} == names
+    with pytest.raises(InvalidInput, match="words on the order"):
+        RecordingFolder(tmp_path / "new").create(5, order)
+    assert not (tmp_path / "new").exists()
+    public = run_folder / "commitments.json"
+    public.write_text(json.dumps({**json.loads(public.read_text()), "order": order}))
+    with pytest.raises(InvalidInput, match=r"commitments\.json: .*words on the order"):
+        Commitments.read(public)
+
+
+def test_nothing_is_sealed_without_a_commitment_to_the_seed(run_folder, monkeypatch):
+    def refuse(opening):
+        raise InvalidInput("no commitment")
+
+    monkeypatch.setattr(Commitments, "to", refuse)
+    with pytest.raises(InvalidInput, match="no commitment"):
+        seal(run_folder)
+    assert not (run_folder / "private" / "transcript").exists()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [([1, 2**32], r"below 2\*\*32"), ([1, 2**63], r"below 2\*\*32"), ([1, None], "none neg")],
+)
+def test_token_ids_that_digests_would_wrap_are_refused(tokens, message, run_folder):
+    seal(run_folder)
+    path = run_folder / "private" / "transcript" / "000000.parquet"
+    frame = pl.read_parquet(path)
+    changed = pl.Series([*frame["tokens"].to_list()[:-1], tokens], dtype=pl.List(pl.UInt64))
+    frame.with_columns(tokens=changed).write_parquet(path)
+    with pytest.raises(InvalidInput, match=f"row 40: expected .*{message}"):
+        verify_recording(run_folder)
+
+
+def test_digests_are_read_as_digests_only(run_folder, tmp_path):
+    seal(run_folder)
+    write_digests(run_folder / "private" / "transcript", tmp_path / "digests")
+    frame = pl.read_parquet(tmp_path / "digests")
+    for digest in ("zz", None):
+        changed = pl.Series([*frame["digest"].to_list()[:-1], digest], dtype=pl.String)
+        frame.with_columns(digest=changed).write_parquet(tmp_path / "bad.parquet")
+        with pytest.raises(InvalidInput, match="row 40"):
+            transcript_commitment(tmp_path / "bad.parquet")
+
+
 def test_sealing_that_was_killed_is_taken_up_again(run_folder):
     before = (run_folder / "commitments.json").read_bytes()
     tree = seal(run_folder).commitments.transcript
@@ -213,7 +267,10 @@ def test_commands(tmp_path, run_folder):
     data = json.loads(run("seal", run_folder, "--json").stdout)
     assert (data["sequences"], data["tokens"], data["ended"]) == (40, 100, True)
     assert data["commitments"]["transcript"]["leaf_count"] == 40
-    assert "name the --published ones" in run("verify", run_folder).stderr
+    said = run("verify", run_folder).stderr
+    assert "name the --published ones" in said
+    assert "Not checked: whether the recorded order follows from the committed seed" in said
+    assert all(question in said for question in NOT_CHECKED)
     run("verify", run_folder, "--published", run_folder / "commitments.json")
     out = run("digests", run_folder / "private" / "transcript", "--out", tmp_path / "d").stdout
     assert data["commitments"]["transcript"]["root"] in out

@@ -126,6 +126,38 @@ def test_json_lines_that_change_their_types_are_refused(tmp_path):
             Transcript.read(path)
 
 
+HUGE = [(2**32, pl.Int64), (2**32, pl.UInt64), (2**63, pl.UInt64), (2**64 - 1, pl.UInt64)]
+
+
+@pytest.mark.parametrize(("token", "dtype"), HUGE)
+def test_token_ids_beyond_32_bits_are_refused(token, dtype, tmp_path, disclosure):
+    """Digests take them as signed 64-bit integers, and would give two sequences one digest."""
+    path, digests = tmp_path / "t.parquet", disclosure[0]
+    frame = rows_of(60).with_columns(salt=pl.lit("00" * 16))
+    for last in (2**32 - 1, token):
+        ids = pl.Series([*frame["tokens"].to_list()[:-1], [3, last]], dtype=pl.List(dtype))
+        frame.with_columns(tokens=ids).write_parquet(path)
+        if last < 2**32:
+            assert Transcript.read(path).sequences[-1] == (3, last)
+            continue
+        for call in (
+            lambda: Transcript.read(path),
+            lambda: Transcript.read(digests, disclosed=path),
+        ):
+            with pytest.raises(InvalidInput, match=r"t\.parquet: row 60: .* below 2\*\*32"):
+                call()
+
+
+@pytest.mark.parametrize("token", [2**32, 2**63, 2**70])
+def test_json_lines_with_token_ids_beyond_32_bits_are_refused(token, tmp_path):
+    path = tmp_path / "t.jsonl"
+    rows = [*rows_of(40).to_dicts(), {"step": 40, "position": 0, "tokens": [3, token]}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InvalidInput, match=r"t\.jsonl: (row 41|column 'tokens')") as caught:
+        Transcript.read(path)
+    assert "below 2**32" in str(caught.value) + caught.value.hint
+
+
 # ---- samples --------------------------------------------------------------------------------------
 
 

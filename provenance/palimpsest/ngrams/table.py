@@ -33,6 +33,6 @@ class SequenceTable:
     source: Input
     tokenizer: Input
 
-    def units(self, seed: int) -> Units:
+    def units(self) -> Units:
         """See `units_of`."""
-        return units_of(self.steps, self.contents, self.digests, seed)
+        return units_of(self.steps, self.contents, self.digests)

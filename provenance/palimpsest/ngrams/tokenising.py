@@ -184,7 +184,7 @@ def refuse_other_tokenizer(
 
 def _share_returned(index: Index, tokenizer: ModelTokenizer) -> float:
     """Share of the 2-grams of some sequences, chosen by content, that survive decoding and encoding."""
-    numbers = index.table.units(0).sequences[:_SAMPLE]
+    numbers = index.table.units().sequences[:_SAMPLE]
     ids = [index.sequence(int(number)) for number in numbers]
     again = tokenizer.encode([tokenizer.decode(sequence) for sequence in ids])
     n_before = n_kept = 0

@@ -10,9 +10,10 @@ from .commitments import Commitments, Opening
 from .ranks import Rank
 from .recorder import Recorder
 from .rows import transcript_commitment
-from .sealing import Summary, inspect_recording, seal, verify_recording, write_digests
+from .sealing import NOT_CHECKED, Summary, inspect_recording, seal, verify_recording, write_digests
 
 __all__ = [
+    "NOT_CHECKED",
     "Commitments",
     "Opening",
     "Rank",

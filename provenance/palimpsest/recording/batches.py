@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ....errors import InvalidInput
 
-__all__ = ["PendingRows", "Rows", "copied", "rows_of"]
+__all__ = ["FEWEST_TOKENS", "PendingRows", "Rows", "copied", "rows_of"]
 
-_FEWEST_TOKENS = 2  # a single token is predicted from nothing and predicts nothing
+FEWEST_TOKENS = 2  # a single token is predicted from nothing and predicts nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def copied(ids: Any, mask: Any) -> Rows | PendingRows:
         mask: What the model attends to: non-zero where a token is no padding, same shape; or None.
 
     Raises:
-        InvalidInput: If the shapes are others, or a token is negative.
+        InvalidInput: If the shapes are others, or a token is negative or beyond 32 bits.
     """
     if getattr(getattr(ids, "device", None), "type", "") != "cuda":
         return rows_of(ids, mask)
@@ -96,15 +96,15 @@ def rows_of(ids: Any, mask: Any) -> Rows:
         lengths = np.full(tokens_bt.shape[0], tokens_bt.shape[1], dtype=np.uint32)
     else:
         lengths = kept_bt.sum(axis=1, dtype=np.uint32)
-    if (lengths < _FEWEST_TOKENS).any():
-        long = lengths >= _FEWEST_TOKENS
+    if (lengths < FEWEST_TOKENS).any():
+        long = lengths >= FEWEST_TOKENS
         tokens_bt, lengths = tokens_bt[long], lengths[long]
         kept_bt = None if kept_bt is None else kept_bt[long]
     return Rows(_narrow(tokens_bt.ravel() if kept_bt is None else tokens_bt[kept_bt]), lengths)
 
 
 def _narrow(tokens: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
-    """A copy in the narrowest type of 2, 4 or 8 bytes."""
+    """A copy in the narrower type of 2 or 4 bytes; transcripts hold no larger ids."""
     if not tokens.size:
         return np.zeros(0, dtype=np.uint16)
     if tokens.min() < 0:
@@ -115,7 +115,7 @@ def _narrow(tokens: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
     for dtype in (np.uint16, np.uint32):
         if tokens.max() <= np.iinfo(dtype).max:
             return tokens.astype(dtype)
-    return tokens.astype(np.uint64)
+    raise InvalidInput(f"expected token ids below 2**32, got {tokens.max()}")
 
 
 def _array(values: Any) -> NDArray[Any]:

@@ -44,6 +44,7 @@ class Opening:
     def __post_init__(self) -> None:
         if type(self.seed) is not int or not 0 <= self.seed <= _LARGEST_SEED:
             raise InvalidInput(f"expected a shuffle seed in [0, 2**53), got {self.seed!r}")
+        _refuse_no_text(self.order)
         if len(self.seed_salt) != _SECRET_BYTES or len(self.row_key) != _SECRET_BYTES:
             raise InvalidInput(f"expected {_SECRET_BYTES} bytes each of seed salt and row key")
 
@@ -67,7 +68,7 @@ class Opening:
         if data.get("format") == _PRIVATE:
             try:
                 salt, key = (bytes.fromhex(data[name]) for name in ("seed_salt", "row_key"))
-                return cls(data["seed"], str(data["order"]), salt, key)
+                return cls(data["seed"], data["order"], salt, key)
             except (KeyError, TypeError, ValueError):
                 pass  # the error below must not carry the secrets into a --debug traceback
         raise InvalidInput(f"{path}: not a {_PRIVATE} file")
@@ -148,8 +149,9 @@ class Commitments:
         """
         data = read_json(path, "the commitments of a recording")
         try:
-            if data.get("format") != _PUBLIC or not isinstance(data["order"], str):
+            if data.get("format") != _PUBLIC:
                 raise InvalidInput(f"expected {_PUBLIC}")
+            _refuse_no_text(data["order"])
             return cls(
                 seed_commitment=hexadecimal(64, data["seed_commitment"], "seed commitment"),
                 order=data["order"],
@@ -157,6 +159,12 @@ class Commitments:
             )
         except (KeyError, ValueError) as error:
             raise InvalidInput(f"{path}: not a {_PUBLIC} file: {error}") from error
+
+
+def _refuse_no_text(order: object) -> None:
+    """Canonical JSON has no lone surrogates, so nothing could be committed to."""
+    if not isinstance(order, str) or any("\ud800" <= letter <= "\udfff" for letter in order):
+        raise InvalidInput(f"expected words on the order in valid Unicode, got {order!r}")
 
 
 def _merkle(data: Mapping[str, Any] | None) -> MerkleCommitment | None:

@@ -11,11 +11,13 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ....errors import InvalidInput
+from ....errors import InvalidInput, VerificationError
 from ....files import new_file, read_json
 from .commitments import Commitments, Opening
 
 __all__ = ["Attempt", "RecordingFolder"]
+
+_MOST_STEPS, _MOST_RANKS = 2**53 - 1, 2**20  # JSON has no larger integers; nobody trains with more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,21 @@ class Attempt:
     first_step: int
     parent: int | None
     world_size: int
+
+    def __post_init__(self) -> None:
+        parent = 0 if self.parent is None else self.parent
+        for name, value, least, most in [
+            ("number", self.number, 1, _MOST_STEPS),
+            ("first_step", self.first_step, 0, _MOST_STEPS),
+            ("world_size", self.world_size, 1, _MOST_RANKS),
+            ("parent", parent, 0 if self.parent is None else 1, _MOST_STEPS),
+        ]:
+            if type(value) is not int or not least <= value <= most:
+                raise InvalidInput(
+                    f"'{name}' is {value!r}, expected an integer from {least} to {most}"
+                )
+        if parent >= self.number:
+            raise InvalidInput(f"'parent' is {parent}, expected an earlier start")
 
     def as_dict(self) -> dict[str, int | None]:
         """As JSON."""
@@ -64,6 +81,26 @@ class RecordingFolder:
         """What one rank recorded in one attempt."""
         name = f"attempt-{attempt:05}-rank-{rank:05}.journal"
         return self.path / "private" / "journals" / name
+
+    def recorded_ranks(self, attempt: Attempt) -> list[int]:
+        """Ranks whose journals of an attempt are here, ascending.
+
+        Raises:
+            VerificationError: If there is a journal of a rank that did not train.
+        """
+        pattern = self.journal(attempt.number, 0).name.replace("00000.journal", "*.journal")
+        ranks = []
+        for path in (self.path / "private" / "journals").glob(pattern):
+            rank = path.stem.rpartition("-")[2]
+            if rank.isdecimal() and path == self.journal(attempt.number, int(rank)):
+                ranks.append(int(rank))
+        if max(ranks, default=0) >= attempt.world_size:
+            raise VerificationError(
+                f"{self.path}: start {attempt.number}: there is a journal of rank {max(ranks)}, but "
+                f"only {attempt.world_size} trained",
+                "recordings were mixed, or the file of the start was altered",
+            )
+        return sorted(ranks)
 
     def create(self, seed: int, order: str) -> None:
         """Make a folder that commits to a shuffle seed.
@@ -122,7 +159,8 @@ class RecordingFolder:
             world_size: See `Attempt`.
 
         Raises:
-            InvalidInput: If the recording has been sealed, or there is no such parent.
+            InvalidInput: If the recording has been sealed, a number is out of range, or there is no such
+                parent.
         """
         if self.is_sealed():
             raise InvalidInput(
@@ -151,10 +189,11 @@ def _attempt(path: Path) -> Attempt:
     data = read_json(path, "the start of a training")
     try:
         attempt = Attempt(**data)
-    except TypeError as error:
+    except (TypeError, InvalidInput) as error:
         raise InvalidInput(f"{path}: not the start of a training: {error}") from error
-    numbers = (attempt.number, attempt.first_step, attempt.world_size)
-    parent = 0 if attempt.parent is None else attempt.parent
-    if any(type(n) is not int for n in (*numbers, parent)) or not 0 <= parent < attempt.number:
-        raise InvalidInput(f"{path}: not the start of a training")
+    if path.stem != f"{attempt.number:05}":
+        raise InvalidInput(
+            f"{path}: not the start of a training: holds number {attempt.number}",
+            "give the file its name back",
+        )
     return attempt

@@ -5,7 +5,7 @@ loses nothing it has trained on; the system keeps what was written. A record tha
 short ends the journal: nobody ever writes behind it, as each start of a training has its own.
 
 A record is `BPJ1`, the length of the body (8 bytes) and its CRC-32 (4 bytes), and the body: step (8 bytes),
-number of sequences (4), bytes per token (1: 2, 4 or 8); then per sequence its micro-batch (4) and its
+number of sequences (4), bytes per token (1: 2 or 4); then per sequence its micro-batch (4) and its
 length (4); then all tokens. All numbers are little-endian. A body of a step alone, negative, says that
 training came to its end before the step -1 - step.
 """
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import InvalidInput, VerificationError
-from .batches import Rows
+from .batches import FEWEST_TOKENS, Rows
 
 __all__ = ["JournalWriter", "StepRecord", "journal_records"]
 
@@ -34,7 +34,6 @@ _END = struct.Struct("<q")
 _DTYPES: dict[int, np.dtype[np.unsignedinteger]] = {
     2: np.dtype("<u2"),
     4: np.dtype("<u4"),
-    8: np.dtype("<u8"),
 }
 
 
@@ -122,7 +121,7 @@ def journal_records(path: Path) -> Iterator[StepRecord]:
         path: A file that `JournalWriter` wrote.
 
     Raises:
-        VerificationError: If a record was altered.
+        VerificationError: If a record was altered, or is none that `JournalWriter` writes.
     """
     with path.open("rb") as file:
         size = path.stat().st_size
@@ -135,7 +134,13 @@ def journal_records(path: Path) -> Iterator[StepRecord]:
                     f"{path}: the record at byte {start:,} was altered",
                     "if the machine went down while it was written, cut the file there",
                 )
-            yield _parsed(body)
+            record = _parsed(body)
+            if record is None:
+                raise VerificationError(
+                    f"{path}: the record at byte {start:,} is malformed",
+                    "no recorder wrote it: bring the journal of the rank itself",
+                )
+            yield record
 
 
 def _body(file: BinaryIO, size: int) -> bytes | None:
@@ -165,12 +170,23 @@ def _cut_short(file: BinaryIO, start: int) -> bool:
     return last <= start or not file.read().startswith(_MAGIC)  # the end of training comes last
 
 
-def _parsed(body: bytes) -> StepRecord:
+def _parsed(body: bytes) -> StepRecord | None:
+    """The record; None unless sizes, width and lengths agree to the byte: a checksum proves no author."""
     if len(body) == _END.size:
         (step,) = _END.unpack(body)
         none = np.zeros(0, dtype="<u4")
-        return StepRecord(step=-1 - step, micro=none, lengths=none, tokens=none, is_end=True)
+        record = StepRecord(step=-1 - step, micro=none, lengths=none, tokens=none, is_end=True)
+        return record if step < 0 else None
+    if len(body) < _BODY.size:
+        return None
     step, n_rows, width = _BODY.unpack_from(body)
+    first_token = _BODY.size + 8 * n_rows
+    if step < 0 or width not in _DTYPES or len(body) < first_token:
+        return None
     micro, lengths = np.frombuffer(body, "<u4", 2 * n_rows, _BODY.size).reshape(2, n_rows)
-    tokens = np.frombuffer(body, _DTYPES[width], offset=_BODY.size + 8 * n_rows)
+    if len(body) != first_token + width * int(lengths.sum(dtype=np.int64)):
+        return None
+    if (lengths < FEWEST_TOKENS).any() or (micro[1:] < micro[:-1]).any():
+        return None
+    tokens = np.frombuffer(body, _DTYPES[width], offset=first_token)
     return StepRecord(step=step, micro=micro, lengths=lengths, tokens=tokens)

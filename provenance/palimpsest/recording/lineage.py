@@ -1,6 +1,6 @@
 """Which recorded steps made the model: attempts that went on from each other's checkpoints."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -111,13 +111,14 @@ def recorded_in(
         How far it goes: the steps that every rank has.
 
     Raises:
-        VerificationError: If ranks disagree on the steps or on the end, or a journal skips a step.
+        VerificationError: If ranks disagree on the steps or on the end, a journal skips a step, is malformed,
+            or is of a rank that did not train.
     """
     attempt = span.attempt
-    streams = [_records(folder, attempt.number, rank) for rank in range(attempt.world_size)]
+    streams = _streams(folder, attempt)
     expected, n_sequences, n_tokens, ended = attempt.first_step, 0, 0, False
     while span.stop is None or expected < span.stop:
-        records = [next(stream, None) for stream in streams]
+        records = [next(stream, None) for stream in streams.values()]
         whole = [record for record in records if record is not None]
         if len(whole) < len(records):
             _refuse_uneven(folder, attempt, records, streams)
@@ -147,24 +148,31 @@ def recorded_in(
     )
 
 
-def _records(folder: RecordingFolder, attempt: int, rank: int) -> Iterator[StepRecord]:
-    path = folder.journal(attempt, rank)
-    return journal_records(path) if path.exists() else iter(())  # killed before it began
+def _streams(folder: RecordingFolder, attempt: Attempt) -> dict[int, Iterator[StepRecord]]:
+    """The journals by rank, and nothing for the first that has none: one is enough to end the steps.
+
+    The number of ranks is only what a file says; what is not there costs no time.
+    """
+    here = folder.recorded_ranks(attempt)
+    streams = {rank: journal_records(folder.journal(attempt.number, rank)) for rank in here}
+    if len(here) < attempt.world_size:  # killed before it began
+        streams[next(rank for rank in range(attempt.world_size) if rank not in streams)] = iter(())
+    return dict(sorted(streams.items()))
 
 
 def _refuse_uneven(
     folder: RecordingFolder,
     attempt: Attempt,
     records: Sequence[StepRecord | None],
-    streams: Sequence[Iterator[StepRecord]],
+    streams: Mapping[int, Iterator[StepRecord]],
 ) -> None:
     """Ranks take their steps together: where one ends, the others may be few steps ahead, no more."""
-    for rank, (record, stream) in enumerate(zip(records, streams, strict=True)):
+    for (rank, stream), record in zip(streams.items(), records, strict=True):
         ahead = [record, *islice(stream, _MOST_APART)] if record is not None else []
         if len(ahead) > _MOST_APART or any(later is not None and later.is_end for later in ahead):
             raise VerificationError(
                 f"{folder.path}: start {attempt.number}: rank {rank} went on after the journal of rank "
-                f"{records.index(None)} ends",
+                f"{list(streams)[records.index(None)]} ends",
                 "a journal is missing or was cut short: bring the journals of all machines together",
             )
 

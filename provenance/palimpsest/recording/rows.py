@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ....errors import InvalidInput
 from ...custody import MerkleCommitment, MerkleTree, leaf_hash
 from ..transcript import Content, TranscriptSource, sequence_digest
+from ..transcript.layout import refuse_malformed
 from .commitments import Opening
 
 __all__ = ["ShardWriter", "digest_frames", "transcript_commitment"]
@@ -91,17 +92,22 @@ def digest_frames(path: Path) -> Iterator[pl.DataFrame]:
     source = TranscriptSource.open(path)
     if not source.layout.has_position or source.content is Content.TEXT:
         _refuse_unsealed(path)
-    if source.content is Content.DIGEST:
-        yield from source.frames()
-        return
-    for frame in source.frames(extra=("salt",)):
-        if frame["salt"].dtype != pl.Binary or frame["salt"].null_count():
-            _refuse_unsealed(path)
-        digests = [
-            sequence_digest(tokens.to_numpy(), salt)
-            for tokens, salt in zip(frame["tokens"], frame["salt"], strict=True)
-        ]
-        yield frame.select("step", "position").with_columns(pl.Series("digest", digests))
+    is_digests, first_row = source.content is Content.DIGEST, 0
+    for frame in source.frames(extra=() if is_digests else ("salt",)):
+        rows = np.arange(first_row, first_row + frame.height)  # counted through all shards
+        refuse_malformed(frame[source.content], path, rows)
+        first_row += frame.height
+        yield frame if is_digests else _digested(frame, path)
+
+
+def _digested(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
+    if frame["salt"].dtype != pl.Binary or frame["salt"].null_count():
+        _refuse_unsealed(path)
+    digests = [
+        sequence_digest(tokens.to_numpy(), salt)
+        for tokens, salt in zip(frame["tokens"], frame["salt"], strict=True)
+    ]
+    return frame.select("step", "position").with_columns(pl.Series("digest", digests))
 
 
 def _refuse_unsealed(path: Path) -> NoReturn:

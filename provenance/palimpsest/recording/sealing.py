@@ -11,7 +11,21 @@ from .folder import RecordingFolder
 from .lineage import Recorded, lineage_of, recorded_in
 from .rows import ShardWriter, digest_frames, transcript_commitment
 
-__all__ = ["Summary", "inspect_recording", "seal", "verify_recording", "write_digests"]
+__all__ = [
+    "NOT_CHECKED",
+    "Summary",
+    "inspect_recording",
+    "seal",
+    "verify_recording",
+    "write_digests",
+]
+
+# What `verify_recording` leaves open; the command says it, so that nobody takes more from it than it gives.
+NOT_CHECKED = (
+    "whether the recorded order follows from the committed seed: shuffle anew by the words on the order",
+    "whether a model was trained on this: the order tests ask the model",
+    "when the commitments were published: whoever kept them knows",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,19 +116,21 @@ def seal(
     if where.is_sealed() and Commitments.read(where.commitments).transcript is not None:
         raise InvalidInput(f"{folder}: has been sealed already")
     spans = lineage_of(where.attempts(), attempt, stop)
+    opening = Opening.read(where.opening)
+    commitments = Commitments.to(opening)  # whatever this refuses must leave no transcript behind
     if where.is_sealed():  # killed between its last two steps
         parts = tuple(recorded_in(where, span) for span in spans)
         tree = transcript_commitment(where.transcript)
     else:
         with new_folder(where.transcript) as staged:
-            writer = ShardWriter(staged, Opening.read(where.opening))
+            writer = ShardWriter(staged, opening)
             parts = tuple(
                 recorded_in(where, span, lambda s: writer.write(s.step, s.sequences))
                 for span in spans
             )
             _refuse_holes(folder, parts, with_gaps=with_gaps)
             tree = writer.close()
-    Commitments.to(Opening.read(where.opening)).sealed(tree).write(where.commitments)
+    commitments.sealed(tree).write(where.commitments)
     return _summary(where, parts)
 
 
@@ -124,7 +140,8 @@ def verify_recording(folder: Path, *, published: Path | None = None) -> Commitme
     1. The commitments are well-formed, and made after training.
     2. Steps, positions, tokens and salts of the transcript give the Merkle root and the number of rows.
     3. Seed, salt and words on the order open the commitment to the seed.
-    Not checked: whether a model was trained on this, or when the commitments were published.
+    Not checked is what `NOT_CHECKED` lists: whether the order follows from the seed, whether a model was
+    trained on this, and when the commitments were published.
 
     Args:
         folder: The recording.

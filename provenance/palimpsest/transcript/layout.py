@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from ....errors import InvalidInput
 
-__all__ = ["Content", "Layout", "layout_of", "sequences_in", "steps_in"]
+__all__ = ["Content", "Layout", "layout_of", "refuse_malformed", "sequences_in", "steps_in"]
 
 _DIGEST = "^[0-9a-f]{64}$"
+_TOO_LARGE = 2**32  # token ids are below it: no vocabulary comes near
 
 
 class Content(StrEnum):
@@ -60,7 +61,10 @@ def _content_of(schema: pl.Schema, path: Path) -> Content:
     if (dtype := schema.get(Content.TOKENS)) is not None:
         inner = dtype.inner if isinstance(dtype, pl.List) else None
         if inner is None or not pl.Series(dtype=inner).dtype.is_integer():
-            raise InvalidInput(f"{path}: column 'tokens': expected lists of integers, got {dtype}")
+            raise InvalidInput(
+                f"{path}: column 'tokens': expected lists of integers, got {dtype}",
+                "token ids are integers below 2**32",  # in JSON lines, larger ones come as strings
+            )
         return Content.TOKENS
     for content in (Content.TEXT, Content.DIGEST):
         if schema.get(content) == pl.String:
@@ -103,36 +107,49 @@ def sequences_in(
         rows: Number of each row, from 0, for the error message.
 
     Raises:
-        InvalidInput: If one is missing, empty or malformed; names its row.
+        InvalidInput: If one is missing, empty or malformed, or a token id is 2**32 or more; names its row.
     """
-    if column.null_count():
-        row = rows[int(column.is_null().arg_max() or 0)] + 1
-        raise InvalidInput(f"{path}: row {row}: '{column.name}' is missing")
-    _content_of(pl.Schema({column.name: column.dtype}), path)
+    refuse_malformed(column, path, rows)
     if column.name == Content.TOKENS:
-        return _tokens(column, path, rows)
+        return [tuple(ids) for ids in column.to_list()]
     texts: list[str] = column.to_list()
-    if column.name == Content.DIGEST:
-        if not (well_formed := column.str.contains(_DIGEST)).all():
-            row = rows[int((~well_formed).arg_max() or 0)] + 1
-            raise InvalidInput(f"{path}: row {row}: expected a digest of 64 hexadecimal digits")
-        return texts
-    for row, text in zip(rows, texts, strict=True):
-        if not text.strip():
-            raise InvalidInput(
-                f"{path}: row {row + 1}: the text is empty", "leave empty sequences out"
-            )
     return texts
 
 
-def _tokens(column: pl.Series, path: Path, rows: NDArray[np.int64]) -> list[tuple[int, ...]]:
-    sequences = [tuple(ids) for ids in column.to_list()]
-    for row, ids in zip(rows, sequences, strict=True):
-        if len(ids) < 2 or None in ids or min(ids) < 0:
-            raise InvalidInput(
-                f"{path}: row {row + 1}: expected at least two token ids, none negative or missing"
-            )
-    return sequences
+def refuse_malformed(column: pl.Series, path: Path, rows: NDArray[np.int64]) -> None:
+    """Refuse what `sequences_in` refuses, without taking the sequences out.
+
+    Raises:
+        InvalidInput: As for `sequences_in`.
+    """
+    _refuse_where(column.is_null(), path, rows, f"'{column.name}' is missing")
+    content = _content_of(pl.Schema({column.name: column.dtype}), path)
+    if content is Content.TOKENS:
+        _refuse_malformed_tokens(column, path, rows)
+    elif content is Content.DIGEST:
+        malformed = ~column.str.contains(_DIGEST)
+        _refuse_where(malformed, path, rows, "expected a digest of 64 hexadecimal digits")
+    else:
+        empty = pl.Series([not text.strip() for text in column], dtype=pl.Boolean)
+        _refuse_where(empty, path, rows, "the text is empty", "leave empty sequences out")
+
+
+def _refuse_malformed_tokens(column: pl.Series, path: Path, rows: NDArray[np.int64]) -> None:
+    # As floats, integers of any type and size compare with the bounds, which floats hold exactly.
+    smallest, largest = (ids.cast(pl.Float64) for ids in (column.list.min(), column.list.max()))
+    n_tokens = column.list.len()
+    malformed = (n_tokens < 2) | (column.list.drop_nulls().list.len() < n_tokens) | (smallest < 0)
+    expected = "expected at least two token ids, none negative or missing"
+    _refuse_where(malformed, path, rows, expected)
+    _refuse_where(largest >= _TOO_LARGE, path, rows, "expected token ids below 2**32")
+
+
+def _refuse_where(
+    bad: pl.Series, path: Path, rows: NDArray[np.int64], message: str, hint: str = ""
+) -> None:
+    if bad.any():
+        row = rows[int(bad.arg_max() or 0)] + 1
+        raise InvalidInput(f"{path}: row {row}: {message}", hint)
 
 
 def _refuse_missing(column: pl.Series, path: Path, first_row: int) -> None:

@@ -32,7 +32,10 @@ class RecordedLosses:
     Attributes:
         identity: The column, and SHA-256 over the file's digest and the column's name.
         source: The file.
+        tells_means_only: Always true: nothing is known of single tokens.
     """
+
+    tells_means_only = True
 
     def __init__(self, path: Path, column: str, losses: dict[bytes, float], source: Input) -> None:
         named = canonical_json({"file": source.sha256, "column": column})

@@ -150,9 +150,8 @@ class Listener:
 
     def __init__(self) -> None:
         self.identity = Input(name="nobody", sha256="0" * 64)
-        self.source = (
-            self.identity
-        )  # the answers will be a file: nothing is asked that it would not need
+        # The answers will be a file: nothing is asked that it would not need.
+        self.source = self.identity
         self.asked: list[Question] = []
         self._noise = np.random.default_rng(0)
 

@@ -1,0 +1,251 @@
+"""`bookplate palimpsest retrain` and `reshuffle`: does a text prefer my model to others of its kind?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import InvalidInput
+from .options import Alpha, AsJson, Report, Seed, TextColumn
+from .output import print_json, print_note, print_rows, quiet_libraries, working
+from .partition_command import read_suspect_texts
+from .reaching import Reached, reach, reaches_models
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..provenance.palimpsest import ReshuffleResult
+    from ..provenance.suspect import ChoiceSlot, Suspect
+    from ..stats import Input
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to a group."""
+    for command in (retrain, reshuffle):
+        app.command(command.__name__)(command)
+
+
+def retrain(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="Folder checkpoint-N that transformers' Trainer saved.")
+    ],
+    transcript: Annotated[
+        Path, typer.Argument(help="Transcript of tokens: parquet or jsonl, or a folder.")
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder for the runs; the same call goes on in it.")],
+    training: Annotated[
+        Path,
+        typer.Option(
+            help="JSON file of the training's own arguments, as TrainingArguments takes them: learning_rate, "
+            "per_device_train_batch_size, lr_scheduler_type, ..."
+        ),
+    ],
+    orders: Annotated[
+        int, typer.Option(help="Other orders, K; p cannot fall below 1 / (K + 1).")
+    ] = 19,
+    seed: Seed = 0,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the tokenizer; default: the checkpoint's own."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train what followed a checkpoint again, in the true order and in others, for 'reshuffle'.
+
+    With several processes: torchrun --no-python --nproc-per-node N bookplate palimpsest retrain ...
+    """
+    from ..files import read_json
+    from ..provenance.palimpsest.recording import Rank
+    from ..provenance.palimpsest.retraining import Checkpoint
+    from ..provenance.palimpsest.retraining import retrain as train_all
+
+    settings = read_json(training, "training arguments")
+    Checkpoint.read(checkpoint)
+    if tokenizer is not None and not any(tokenizer.glob("tokenizer*")):
+        raise InvalidInput(
+            f"{tokenizer}: no tokenizer", "name the folder that holds tokenizer.json"
+        )
+    quiet_libraries()
+    from ..provenance.palimpsest.retraining.settings import trainer_of
+
+    make_trainer = trainer_of(checkpoint, settings, str(training))
+    with working("reading the transcript") as say:
+        runs = train_all(
+            checkpoint,
+            transcript,
+            out,
+            make_trainer,
+            orders=orders,
+            seed=seed,
+            tokenizer=tokenizer,
+            progress=say,
+        )
+    if Rank.own().number:
+        return
+    if as_json:
+        print_json({"true": str(runs[0]), "others": [str(run) for run in runs[1:]]})
+        return
+    print_rows([("true order", str(runs[0])), ("other orders", f"{len(runs) - 1} in {out}")])
+    if not any(runs[0].glob("tokenizer*")):
+        print_note(
+            "There is no tokenizer beside the models: lay one into each folder to score texts with them."
+        )
+
+
+@reaches_models
+def reshuffle(
+    texts: Annotated[
+        Path,
+        typer.Argument(
+            help="What the suspect wrote: .txt, .parquet, .jsonl or .csv, the latter two also .gz or .zst, "
+            "or a folder of such tables."
+        ),
+    ],
+    runs: Annotated[Path | None, typer.Option(help="Folder that 'retrain' filled.")] = None,
+    true: Annotated[
+        str | None,
+        typer.Option("--true", help="Without --runs: your model, trained in the true order."),
+    ] = None,
+    other: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--other", help="The same training in another order; to be named for each of them."
+        ),
+    ] = None,
+    controls: Annotated[
+        Path | None,
+        typer.Option(
+            help="Texts of the same kind that are innocent beyond doubt: how well each run models them is "
+            "regressed out. Fix them before you look."
+        ),
+    ] = None,
+    text_column: TextColumn = "text",
+    report: Report = None,
+    alpha: Alpha = 0.05,
+    as_json: AsJson = False,
+    *,
+    how: Reached,
+) -> None:
+    """Rank your model among the same in other orders by how likely it finds a text."""
+    from ..display import visible
+    from ..provenance.palimpsest import reshuffle_test
+    from .reporting import accounts_of, conclude, refuse_unfit
+
+    refuse_unfit(report, alpha)
+    if how.adapter is not None:
+        raise InvalidInput("--adapter does not go with runs of one training")
+    names = _runs(runs, true, other)
+    if alpha * len(names) < 1 - 1e-9:
+        print_note(
+            f"With {len(names) - 1} other orders p cannot fall below {1 / len(names):.2g}, so that no text "
+            f"can reach --alpha {alpha:g}."
+        )
+    suspect, audited, listing = read_suspect_texts(texts, text_column)
+    innocent, control_input = _controls(controls, text_column)
+    heard = []
+    for name in names:
+        with working(f"scoring under {name}"):
+            heard.append(_hear(name, [*suspect, *innocent], how))
+    done = reshuffle_test(suspect, heard[0], heard[1:], controls=innocent, name=visible(texts.name))
+    finding = done.finding.about(inputs=(*done.finding.inputs, audited, *control_input))
+    conclude(
+        str(texts),
+        [finding],
+        report,
+        alpha=alpha,
+        as_json=as_json,
+        kind="text",
+        attachments=[*listing, *accounts_of(heard)] if report is not None else (),
+        json_also={"runs": _told(done, names)} if as_json else {},
+        rows_also=_rows(done),
+    )
+
+
+def _runs(folder: Path | None, true: str | None, other: list[str] | None) -> list[str]:
+    """Names of all runs, the true one first."""
+    from ..provenance.palimpsest.retraining import finished_runs
+
+    if folder is None:
+        if true is None or not other:
+            raise InvalidInput(
+                "no runs are named", "name --runs, or --true and at least one --other"
+            )
+        return [true, *other]
+    if true is not None or other:
+        raise InvalidInput(
+            "--runs does not go with --true and --other", "leave one or the other out"
+        )
+    first, rest = finished_runs(folder)
+    return [str(first), *map(str, rest)]
+
+
+def _controls(path: Path | None, column: str) -> "tuple[list[str], tuple[Input, ...]]":
+    if path is None:
+        return [], ()
+    texts, identity, _ = read_suspect_texts(path, column)
+    return texts, (identity,)
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What one run said of all texts: the run itself need not stay in memory beside twenty others."""
+
+    identity: "Input"
+    source: "Input | None"
+    account: bytes | None
+    answers: "dict[str, NDArray[np.float64]]" = field(repr=False)
+
+    @property
+    def record(self) -> Any:
+        """As endpoints have it, for the files beside a report."""
+        return None if self.account is None else self._account
+
+    def _account(self) -> bytes | None:
+        return self.account
+
+    def token_logprobs(
+        self, sequences: Sequence[str | Sequence[int]]
+    ) -> "list[NDArray[np.float64]]":
+        return [self.answers[str(sequence)] for sequence in sequences]
+
+    def choice_logprobs(
+        self, texts: Sequence[str], slots: "Sequence[Sequence[ChoiceSlot]]"
+    ) -> "list[list[NDArray[np.float64]]]":
+        raise NotImplementedError  # nobody asks for choices here
+
+
+def _hear(name: str, texts: Sequence[str], how: Reached) -> "Suspect":
+    model, _ = reach(name, [], how)
+    distinct = list(dict.fromkeys(texts))
+    answers = dict(zip(distinct, model.token_logprobs(distinct), strict=True))
+    record = getattr(model, "record", None)
+    # The digest of an endpoint is of its answers: it is asked for when they are there.
+    return _Heard(
+        identity=model.identity,
+        source=getattr(model, "source", None),
+        account=None if record is None else record(),
+        answers=answers,
+    )
+
+
+def _told(done: "ReshuffleResult", names: Sequence[str]) -> dict[str, Any]:
+    approximate = bool(done.approximation)
+    return {
+        "tokens": done.n_tokens,
+        "statistics": dict(zip(names, done.statistics.tolist(), strict=True)),
+        "z_approximation": done.z if approximate else None,
+        "log10_p_if_normal": done.log10_p_normal if approximate else None,
+    }
+
+
+def _rows(done: "ReshuffleResult") -> list[tuple[str, str]]:
+    rank = 1 + int((done.statistics[1:] >= done.statistics[0]).sum())
+    return [
+        ("tokens", f"{done.n_tokens:,}"),
+        ("rank", f"the true order is {rank} of {done.statistics.size}; 1 is the most likely"),
+    ]
