@@ -22,7 +22,7 @@ from ..stats.report import AuditReport, Exhibit, render_html
 from .output import effect_line, print_finding, print_json, print_rows, print_table
 
 if TYPE_CHECKING:
-    from ..provenance.suspect import Completer, Suspect, TokenReader
+    from ..provenance.suspect import Completer, LikelihoodReader, TokenReader
 
 __all__ = [
     "Attachment",
@@ -111,7 +111,7 @@ class Attachment:
         return Exhibit(name=self.name, sha256=digest, description=self.description)
 
 
-def accounts_of(models: "Iterable[Suspect | Completer | TokenReader]") -> list[Attachment]:
+def accounts_of(models: "Iterable[LikelihoodReader | Completer | TokenReader]") -> list[Attachment]:
     """What is known of each endpoint among some models: the file whose digest its findings name.
 
     Args:

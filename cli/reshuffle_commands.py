@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..provenance.palimpsest import ReshuffleResult
-    from ..provenance.suspect import ChoiceSlot, Suspect
     from ..stats import Input
 
 __all__ = ["register"]
@@ -213,13 +212,8 @@ class _Heard:
     ) -> "list[NDArray[np.float64]]":
         return [self.answers[str(sequence)] for sequence in sequences]
 
-    def choice_logprobs(
-        self, texts: Sequence[str], slots: "Sequence[Sequence[ChoiceSlot]]"
-    ) -> "list[list[NDArray[np.float64]]]":
-        raise NotImplementedError  # nobody asks for choices here
 
-
-def _hear(name: str, texts: Sequence[str], how: Reached) -> "Suspect":
+def _hear(name: str, texts: Sequence[str], how: Reached) -> "_Heard":
     model, _ = reach(name, [], how)
     distinct = list(dict.fromkeys(texts))
     answers = dict(zip(distinct, model.token_logprobs(distinct), strict=True))

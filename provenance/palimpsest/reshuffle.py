@@ -14,7 +14,7 @@ from scipy import stats
 
 from ...errors import InsufficientEvidence, InvalidInput
 from ...stats import Alternative, Finding, rank_test
-from ..suspect import Suspect, hearsay_of, inputs_of, refuse_same_model
+from ..suspect import LikelihoodReader, hearsay_of, inputs_of, refuse_same_model
 
 __all__ = ["ReshuffleResult", "reshuffle_statistics", "reshuffle_test"]
 
@@ -60,8 +60,8 @@ class ReshuffleResult:
 
 def reshuffle_test(
     texts: Sequence[str],
-    true_run: Suspect,
-    other_runs: Sequence[Suspect],
+    true_run: LikelihoodReader,
+    other_runs: Sequence[LikelihoodReader],
     *,
     controls: Sequence[str] = (),
     name: str = "",
@@ -143,7 +143,7 @@ def reshuffle_statistics(
 
 
 def _per_token(
-    texts: Sequence[str], runs: Sequence[Suspect], what: str
+    texts: Sequence[str], runs: Sequence[LikelihoodReader], what: str
 ) -> tuple[NDArray[np.float64], int]:
     """Log-probability per token of all texts together in each run, and the number of tokens."""
     told = [run.token_logprobs(texts) for run in runs]

@@ -9,6 +9,7 @@ this package does not import torch.
 from .base import (
     ChoiceSlot,
     Completer,
+    LikelihoodReader,
     Suspect,
     TokenReader,
     TokenTable,
@@ -26,6 +27,7 @@ __all__ = [
     "ChoiceSlot",
     "Completer",
     "EndpointSuspect",
+    "LikelihoodReader",
     "Questions",
     "Reaching",
     "RecordedSuspect",

@@ -13,6 +13,7 @@ from ...stats import Input
 __all__ = [
     "ChoiceSlot",
     "Completer",
+    "LikelihoodReader",
     "Suspect",
     "TokenReader",
     "TokenTable",
@@ -56,8 +57,8 @@ class TokenTable:
     sd: NDArray[np.float64] | None = None
 
 
-class Suspect(Protocol):
-    """A model under audit, or a reference model.
+class LikelihoodReader(Protocol):
+    """A model that tells how likely sequences are: all that tests of an order ask of it.
 
     Attributes:
         identity: Name and digest of what exactly is examined.
@@ -75,6 +76,10 @@ class Suspect(Protocol):
         Returns:
             Per sequence the log-probability of each token given those before it.
         """
+
+
+class Suspect(LikelihoodReader, Protocol):
+    """A model under audit, or a reference model."""
 
     def choice_logprobs(
         self, texts: Sequence[str], slots: Sequence[Sequence[ChoiceSlot]]
@@ -145,7 +150,7 @@ class Completer(Protocol):
         """
 
 
-def inputs_of(*models: Suspect | Completer | TokenReader) -> tuple[Input, ...]:
+def inputs_of(*models: LikelihoodReader | Completer | TokenReader) -> tuple[Input, ...]:
     """What a finding records of models: each one's identity, and the file its answers were read from."""
     found: list[Input] = []
     for model in models:
@@ -154,7 +159,7 @@ def inputs_of(*models: Suspect | Completer | TokenReader) -> tuple[Input, ...]:
     return tuple(found)
 
 
-def hearsay_of(*models: Suspect | Completer | TokenReader) -> tuple[str, ...]:
+def hearsay_of(*models: LikelihoodReader | Completer | TokenReader) -> tuple[str, ...]:
     """What a finding must say where a model is known by somebody's account of it only."""
     told = [model.identity.name for model in models if getattr(model, "source", None) is not None]
     if not told:
@@ -165,7 +170,7 @@ def hearsay_of(*models: Suspect | Completer | TokenReader) -> tuple[str, ...]:
     )
 
 
-def refuse_same_model(suspect: Suspect, references: Sequence[Suspect]) -> None:
+def refuse_same_model(suspect: LikelihoodReader, references: Sequence[LikelihoodReader]) -> None:
     """Refuse a model that is named twice: regressed on itself it would always look innocent.
 
     Args:
@@ -185,7 +190,7 @@ def refuse_same_model(suspect: Suspect, references: Sequence[Suspect]) -> None:
         seen[which] = f"the reference {name}"
 
 
-def which_model(model: Suspect) -> str:
+def which_model(model: LikelihoodReader) -> str:
     """What tells a model from others: the address of an endpoint, whose digest grows with its answers."""
     name = model.identity.name
     return name if name.startswith(("http://", "https://")) else model.identity.sha256
