@@ -18,9 +18,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..provenance.palimpsest import ReshuffleResult
+    from ..provenance.palimpsest.retraining import FinishedRuns
     from ..stats import Input
 
 __all__ = ["register"]
+
+_NOT_COMPARED = (
+    "Nobody compared the true run with the model that was released: --released does. Without that, it says "
+    "where the text comes from only if checkpoint, transcript and settings are those of its training."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -123,6 +129,12 @@ def reshuffle(
             "regressed out. Fix them before you look."
         ),
     ] = None,
+    released: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --runs: folder of the model that was released, to hold the true run against."
+        ),
+    ] = None,
     text_column: TextColumn = "text",
     report: Report = None,
     alpha: Alpha = 0.05,
@@ -133,12 +145,17 @@ def reshuffle(
     """Rank your model among the same in other orders by how likely it finds a text."""
     from ..display import visible
     from ..provenance.palimpsest import reshuffle_test
+    from ..provenance.palimpsest.reshuffle import refuse_same_run
     from .reporting import accounts_of, conclude, refuse_unfit
 
     refuse_unfit(report, alpha)
     if how.adapter is not None:
         raise InvalidInput("--adapter does not go with runs of one training")
-    names = _runs(runs, true, other)
+    known = _finished(runs, true, other)
+    if released is not None and known is None:
+        raise InvalidInput("--released needs --runs", "ready-made models are named with --true")
+    names = _names(known, true, other)
+    said, also = _about_the_runs(known, names, released)
     if alpha * len(names) < 1 - 1e-9:
         print_note(
             f"With {len(names) - 1} other orders p cannot fall below {1 / len(names):.2g}, so that no text "
@@ -146,12 +163,16 @@ def reshuffle(
         )
     suspect, audited, listing = read_suspect_texts(texts, text_column)
     innocent, control_input = _controls(controls, text_column)
-    heard = []
+    heard: list[_Heard] = []
     for name in names:
         with working(f"scoring under {name}"):
             heard.append(_hear(name, [*suspect, *innocent], how))
+        refuse_same_run(heard)  # now, not after the last of twenty
     done = reshuffle_test(suspect, heard[0], heard[1:], controls=innocent, name=visible(texts.name))
-    finding = done.finding.about(inputs=(*done.finding.inputs, audited, *control_input))
+    finding = done.finding.about(
+        inputs=(*done.finding.inputs, audited, *control_input, *also),
+        warnings=(*done.finding.warnings, *said),
+    )
     conclude(
         str(texts),
         [finding],
@@ -165,8 +186,10 @@ def reshuffle(
     )
 
 
-def _runs(folder: Path | None, true: str | None, other: list[str] | None) -> list[str]:
-    """Names of all runs, the true one first."""
+def _finished(
+    folder: Path | None, true: str | None, other: list[str] | None
+) -> "FinishedRuns | None":
+    """The runs of a folder; None where models are named one by one."""
     from ..provenance.palimpsest.retraining import finished_runs
 
     if folder is None:
@@ -174,13 +197,44 @@ def _runs(folder: Path | None, true: str | None, other: list[str] | None) -> lis
             raise InvalidInput(
                 "no runs are named", "name --runs, or --true and at least one --other"
             )
-        return [true, *other]
+        return None
     if true is not None or other:
         raise InvalidInput(
             "--runs does not go with --true and --other", "leave one or the other out"
         )
-    first, rest = finished_runs(folder)
-    return [str(first), *map(str, rest)]
+    return finished_runs(folder)
+
+
+def _names(known: "FinishedRuns | None", true: str | None, other: list[str] | None) -> list[str]:
+    """Names of all runs, the true one first."""
+    if known is not None:
+        return [str(known.true), *map(str, known.others)]
+    return [*([] if true is None else [true]), *(other or [])]
+
+
+def _about_the_runs(
+    known: "FinishedRuns | None", names: Sequence[str], released: Path | None
+) -> "tuple[tuple[str, ...], tuple[Input, ...]]":
+    """What a finding must say of the runs, and further inputs; models that cannot be compared are refused."""
+    from ..display import visible
+    from ..provenance.palimpsest.retraining.likeness import refuse_unlike, told_of_released
+    from ..provenance.suspect.local.folders import folder_digest, refuse_unsafe
+    from ..stats import Input
+
+    folders = [Path(name) for name in names if Path(name).is_dir()]
+    if len(folders) == len(names):
+        for folder in folders:
+            refuse_unsafe(folder)
+        refuse_unlike(folders)
+    if known is None:
+        return (), ()
+    if released is None:
+        return (*known.doubts, _NOT_COMPARED), (known.job,)
+    refuse_unsafe(released)
+    with working(f"comparing with {released}"):
+        told = told_of_released(released, known)
+        identity = Input(name=visible(released.name), sha256=folder_digest(released))
+    return (*known.doubts, told), (known.job, identity)
 
 
 def _controls(path: Path | None, column: str) -> "tuple[list[str], tuple[Input, ...]]":

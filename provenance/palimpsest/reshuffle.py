@@ -14,9 +14,9 @@ from scipy import stats
 
 from ...errors import InsufficientEvidence, InvalidInput
 from ...stats import Alternative, Finding, rank_test
-from ..suspect import LikelihoodReader, hearsay_of, inputs_of, refuse_same_model
+from ..suspect import LikelihoodReader, hearsay_of, inputs_of, which_model
 
-__all__ = ["ReshuffleResult", "reshuffle_statistics", "reshuffle_test"]
+__all__ = ["ReshuffleResult", "refuse_same_run", "reshuffle_statistics", "reshuffle_test"]
 
 _FEWEST_FOR_Z = 4  # other runs below which a standard deviation says nothing
 
@@ -89,7 +89,7 @@ def reshuffle_test(
     if both := set(texts) & set(controls):
         raise InvalidInput(f"{len(both)} texts are under audit and controls at once")
     runs = (true_run, *other_runs)
-    refuse_same_model(true_run, other_runs)
+    refuse_same_run(runs)
     scores, n_tokens = _per_token(texts, runs, "the texts")
     known = _per_token(controls, runs, "the controls")[0] if controls else None
     statistics = reshuffle_statistics(scores, known)
@@ -142,21 +142,42 @@ def reshuffle_statistics(
     return np.asarray(scores - (slope if scores.size > 2 * _FEWEST_FOR_Z else 1.0) * centred)
 
 
+def refuse_same_run(runs: Sequence[LikelihoodReader]) -> None:
+    """Refuse runs that are one model: an order that counts twice is no other order.
+
+    Raises:
+        InvalidInput: If two are the same files, or the same model of one endpoint.
+    """
+    seen: dict[str, str] = {}
+    for run in runs:
+        name, which = run.identity.name, which_model(run)
+        if which in seen:
+            raise InvalidInput(
+                f"the runs {seen[which]} and {name} are the same model", "name each run once"
+            )
+        seen[which] = name
+
+
 def _per_token(
     texts: Sequence[str], runs: Sequence[LikelihoodReader], what: str
 ) -> tuple[NDArray[np.float64], int]:
     """Log-probability per token of all texts together in each run, and the number of tokens."""
     told = [run.token_logprobs(texts) for run in runs]
-    counts = {sum(scores.size for scores in of_run) for of_run in told}
-    if counts == {0}:
+    counts = {tuple(scores.size for scores in of_run) for of_run in told}
+    if not any(map(sum, counts)):
         raise InsufficientEvidence(f"{what} hold no token that can be scored")
     if len(counts) > 1:
         raise InvalidInput(
             f"the runs cut {what} into different numbers of tokens", "give runs of one tokenizer"
         )
-    (n_tokens,) = counts
-    totals = [sum(float(scores.sum()) for scores in of_run) for of_run in told]
-    return np.array(totals) / n_tokens, n_tokens
+    (n_tokens,) = map(sum, counts)
+    totals = np.array([sum(float(scores.sum()) for scores in of_run) for of_run in told])
+    if (broken := ~np.isfinite(totals)).any():
+        raise InvalidInput(
+            f"{runs[int(broken.argmax())].identity.name}: finds {what} impossible, or cannot tell",
+            "its training may have diverged; no run may be left out, so make all of them anew",
+        )
+    return totals / n_tokens, n_tokens
 
 
 def _normal(statistics: NDArray[np.float64]) -> tuple[float, float]:

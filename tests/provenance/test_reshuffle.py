@@ -87,7 +87,7 @@ def test_few_runs_have_no_z():
     ("change", "error", "message"),
     [
         ({"other_runs": []}, InvalidInput, "at least one run"),
-        ({"other_runs": [Run(1), Run(1)]}, InvalidInput, "the same model"),
+        ({"other_runs": [Run(1), Run(1)]}, InvalidInput, "runs run 1 and run 1 are the same model"),
         ({"other_runs": [Run(1, tokens=6)]}, InvalidInput, "different numbers of tokens"),
         ({"controls": ["another"]}, InvalidInput, "1 texts are under audit and controls"),
     ],
@@ -96,6 +96,25 @@ def test_what_does_not_fit_is_refused(change, error, message):
     arguments = {"texts": TEXTS, "true_run": Run(0), "other_runs": [Run(1)], **change}
     with pytest.raises(error, match=message):
         reshuffle_test(**arguments)
+
+
+def test_runs_that_cut_one_text_alike_and_another_not_are_refused():
+    """As many tokens in all, of another tokenizer."""
+
+    class Other(Run):
+        def token_logprobs(self, sequences):
+            first, *_, last = super().token_logprobs(sequences)
+            return [first[:-1], np.append(last, -1.0)]
+
+    with pytest.raises(InvalidInput, match="different numbers of tokens"):
+        reshuffle_test(TEXTS, Run(0), [Other(1)])
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_a_run_that_diverged_is_named(value):
+    others = [Run(1), Run(2, quality=value)]
+    with pytest.raises(InvalidInput, match="run 2: finds the texts impossible"):
+        reshuffle_test(TEXTS, Run(0), others)
 
 
 def test_texts_without_a_token_are_refused():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import torch
 import typer
 from bookplate.cli.reshuffle_commands import register
 from bookplate.errors import InsufficientEvidence, InvalidInput
+from bookplate.files import sha256_of_file
 from bookplate.provenance.palimpsest import Transcript, TranscriptSource
 from bookplate.provenance.palimpsest.retraining import (
     Checkpoint,
@@ -23,13 +25,20 @@ from bookplate.provenance.palimpsest.retraining import (
     finished_runs,
     retrain,
 )
+from bookplate.provenance.palimpsest.retraining.folders import RunFolders
+from bookplate.provenance.palimpsest.retraining.likeness import (
+    distance,
+    refuse_unlike,
+    told_of_released,
+)
 from bookplate.provenance.palimpsest.retraining.phase import tally_of
 from bookplate.provenance.palimpsest.retraining.settings import (
     collate,
     refuse_settings,
     trainer_of,
 )
-from safetensors.torch import load_file
+from bookplate.stats import Input
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     GPTNeoXConfig,
@@ -164,7 +173,12 @@ def test_the_true_order_gives_the_released_model_bit_for_bit(training, runs):
 def test_other_orders_give_other_models(training, runs):
     assert not same(runs[1], runs[0])
     assert not same(runs[1], runs[2])
-    assert finished_runs(runs[0].parent) == (runs[0], tuple(runs[1:]))
+    found = finished_runs(runs[0].parent)
+    assert (found.true, *found.others) == runs
+    assert found.job == Input(
+        name="job.json", sha256=sha256_of_file(found.true.parent / "job.json")
+    )
+    assert found.doubts == ()
     assert visible(runs[0].parent) == ["job.json", "order-1", "order-2", "true"]
     assert not list(runs[0].parent.rglob("training_args.bin"))
 
@@ -258,6 +272,50 @@ def test_another_job_in_the_same_folder_is_refused(change, training, runs, tmp_p
             make,
             **{"orders": 2, "seed": 1, **options},
         )
+
+
+@pytest.mark.parametrize("come_of_it", ["true", "unfinished/true/checkpoint-4"])
+def test_a_job_of_which_nothing_came_does_not_bind_the_folder(come_of_it, tmp_path):
+    """Settings that were refused may be mended; what runs were made with may not change."""
+    folders = RunFolders(tmp_path, 1)
+    folders.begin({"rate": 1})
+    (tmp_path / "unfinished" / "true").mkdir(parents=True)
+    assert folders.begin({"rate": 2})["rate"] == 2
+    (tmp_path / come_of_it).mkdir(parents=True)
+    assert folders.begin({"rate": 2})["rate"] == 2
+    with pytest.raises(InvalidInput, match="another job; what differs: rate"):
+        folders.begin({"rate": 3})
+
+
+def test_a_checkpoint_from_which_no_step_is_left_is_passed_over(tmp_path):
+    folders = RunFolders(tmp_path, 2)
+    for name in ("4", "7", "new"):
+        (folders.work(1) / f"checkpoint-{name}").mkdir(parents=True)
+        (folders.work(1) / f"checkpoint-{name}" / "mark").touch()
+    assert folders.last_checkpoint(1, "mark", end=8).name == "checkpoint-7"
+    assert folders.last_checkpoint(1, "mark", end=7).name == "checkpoint-4"
+    assert folders.last_checkpoint(1, "mark", end=4) is None
+
+
+def test_a_lock_tells_its_own_trouble_from_that_of_the_work(tmp_path):
+    def work():
+        with RunFolders(tmp_path, 1).locked():
+            raise BlockingIOError("of the work")
+
+    with pytest.raises(BlockingIOError, match="of the work"):
+        work()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"orders": -1}, {"orders": True}, {"orders": 10**12}, {"format": 1}, {"doubts": "none"}],
+)
+def test_a_damaged_job_is_refused(change, runs, tmp_path):
+    job = json.loads((runs[0].parent / "job.json").read_text())
+    assert job["arguments"]["device"] == "cpu"  # another device would round in its own way
+    (tmp_path / "job.json").write_text(json.dumps(job | change))
+    with pytest.raises(InvalidInput, match="of another version, or damaged"):
+        finished_runs(tmp_path)
 
 
 def test_two_calls_at_once_are_refused(training, tmp_path):
@@ -377,12 +435,42 @@ def test_a_model_that_gets_something_else_is_noticed_at_once(training, tmp_path)
         ({"per_device_train_batch_size": 3}, r"has 4 sequences, one of the trainer 3 x 2 x 1"),
         ({"max_steps": 5}, "has 7 steps, the training was planned for 5"),
         ({"ignore_data_skip": True}, "ignore_data_skip"),
+        ({"max_grad_norm": float("nan")}, "a number that is none"),
     ],
 )
 def test_a_trainer_that_does_not_fit_is_refused(arguments, message, training, tmp_path):
     with pytest.raises(InvalidInput, match=message):
         again(training, tmp_path / "out", lambda rows, to: trainer(rows, to, **arguments))
     assert not (tmp_path / "out" / "job.json").exists()
+
+
+@pytest.mark.parametrize("options", [{"orders": 0}, {"orders": 10**9}, {"seed": 2**53}])
+def test_numbers_that_cannot_be_written_down_are_refused(options, training, tmp_path):
+    with pytest.raises(InvalidInput, match="expected 1 to 100,000 other orders and a seed in"):
+        again(training, tmp_path / "out", **options)
+
+
+@pytest.mark.parametrize("damaged", ["optimizer.pt", "rng_state.pth", "tokens", "settings"])
+def test_damaged_material_is_bad_input(damaged, training, checkpoint, tmp_path):
+    shutil.copytree(checkpoint, tmp_path / "checkpoint")
+    rows = sequences(STEPS * BATCH)
+    if damaged == "tokens":
+        rows = [[token + SIZE["vocab_size"] for token in row] for row in rows]
+    elif damaged != "settings":
+        (tmp_path / "checkpoint" / damaged).write_bytes(b"damaged")
+    path = write(tmp_path / "t.parquet", rows)
+    settings = TRAINING | ({"optim": "sgd"} if damaged == "settings" else {})
+    make = trainer_of(tmp_path / "checkpoint", settings, "args.json")
+    with pytest.raises(InvalidInput, match="cannot be trained on from with args"):
+        retrain(tmp_path / "checkpoint", path, tmp_path / "out", make, orders=1, seed=1)
+
+
+def test_steps_beyond_all_numbers_are_refused(checkpoint, tmp_path):
+    shutil.copytree(checkpoint, tmp_path / "checkpoint")
+    state = {"global_step": 3, "max_steps": 2**53}
+    (tmp_path / "checkpoint" / "trainer_state.json").write_text(json.dumps(state))
+    with pytest.raises(InvalidInput, match="expected 'max_steps' from 1"):
+        Checkpoint.read(tmp_path / "checkpoint")
 
 
 def test_a_trainer_with_a_folder_of_its_own_is_refused(training, tmp_path):
@@ -434,6 +522,52 @@ def test_a_checkpoint_that_lacks_something_is_refused(missing, message, checkpoi
 def test_settings_that_do_more_than_train_are_refused(settings):
     with pytest.raises(InvalidInput, match=next(iter(settings))):
         refuse_settings(settings, "args.json")
+
+
+# ---- likeness -----------------------------------------------------------------------------------
+
+
+def test_the_true_run_is_held_against_the_released_model(training, runs, tmp_path):
+    known = finished_runs(runs[0].parent)
+    assert "bit for bit" in told_of_released(training / "released", known)
+    changed = weights(training / "released")
+    changed = {name: tensor + 1e-6 for name, tensor in changed.items()}  # other hardware
+    size = sum(tensor.numel() for tensor in changed.values())
+    (tmp_path / "near").mkdir()
+    save_file(changed, tmp_path / "near" / "model.safetensors")
+    assert distance(runs[0], tmp_path / "near") == pytest.approx(1e-6 * size**0.5, rel=0.05)
+    assert told_of_released(tmp_path / "near", known).startswith("The weights of the true run lie")
+    (tmp_path / "coarse").mkdir()
+    save_file(
+        {name: tensor.bfloat16() for name, tensor in weights(training / "released").items()},
+        tmp_path / "coarse" / "model.safetensors",
+    )
+    assert "bit for bit" in told_of_released(tmp_path / "coarse", known)
+    for other in (runs[1], training / f"checkpoint-{CHECKPOINT}"):
+        assert told_of_released(other, known).startswith("THE TRUE RUN IS NOT THE RELEASED MODEL")
+
+
+def test_models_that_differ_in_more_than_what_they_learnt_are_not_ranked(runs, tmp_path):
+    refuse_unlike(runs)
+    for name, change in {
+        "wider": lambda w: {k: torch.cat([t, t]) for k, t in w.items()},
+        "coarse": lambda w: {k: t.bfloat16() for k, t in w.items()},
+        "more": lambda w: w | {"more": torch.zeros(2)},
+    }.items():
+        (tmp_path / name).mkdir()
+        save_file(change(weights(runs[1])), tmp_path / name / "model.safetensors")
+        with pytest.raises(InvalidInput, match=f"{name}: its weights have other names, shapes"):
+            refuse_unlike([runs[0], tmp_path / name])
+    with pytest.raises(InvalidInput, match="has shape"):
+        distance(runs[0], tmp_path / "wider")
+    (tmp_path / "else").mkdir()
+    save_file({"else": torch.zeros(2)}, tmp_path / "else" / "model.safetensors")
+    with pytest.raises(InvalidInput, match="lacks most of the weights"):
+        distance(runs[0], tmp_path / "else")
+    shutil.copytree(runs[1], tmp_path / "words")
+    (tmp_path / "words" / "tokenizer.json").write_text("{}")
+    with pytest.raises(InvalidInput, match=r"its tokenizer\.json is not that of"):
+        refuse_unlike([runs[0], tmp_path / "words"])
 
 
 # ---- parts --------------------------------------------------------------------------------------
@@ -548,8 +682,25 @@ def test_the_commands(run, training, runs, checkpoint, tokenizer, tmp_path):
     others = sum(value >= values[0] for value in values[1:])
     assert found["p_value"] == pytest.approx((1 + others) / 3)
     assert found["runs"]["z_approximation"] is None  # three runs have none
-    assert [i["name"] for i in found["inputs"]][-2:] == ["text.txt", "controls.txt"]
+    names = [i["name"] for i in found["inputs"]]
+    assert names[-3:] == ["text.txt", "controls.txt", "job.json"]
     assert (tmp_path / "report" / "report.html").is_file()
+    assert any("Nobody compared the true run" in w for w in found["warnings"])
+    assert found["inputs"][-1]["name"] == "job.json"
+    assert (
+        run("reshuffle", tmp_path / "text.txt", *named, "--released", tmp_path / "nowhere")[0] == 1
+    )
+    code, out, _ = run(
+        "reshuffle",
+        tmp_path / "text.txt",
+        *named,
+        "--json",
+        "--released",
+        training / "released",
+    )
+    found = json.loads(out)
+    assert any("released model released, bit for bit" in w for w in found["warnings"])
+    assert [i["name"] for i in found["inputs"]][-2:] == ["job.json", "released"]
     parallel = ["--true", told["true"], *(x for o in told["others"] for x in ("--other", o))]
     alone = run("reshuffle", tmp_path / "text.txt", *parallel)
     assert alone[0] == 0
@@ -564,6 +715,7 @@ def test_the_commands(run, training, runs, checkpoint, tokenizer, tmp_path):
         (["--runs", "a", "--other", "b"], "does not go with"),
         (["--runs", "nowhere"], "cannot be read as the job"),
         (["--true", "a", "--other", "b", "--adapter", "c"], "--adapter"),
+        (["--true", "a", "--other", "b", "--released", "c"], "--released needs --runs"),
     ],
 )
 def test_runs_that_are_named_wrongly_are_refused(options, message, run, tmp_path):

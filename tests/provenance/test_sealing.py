@@ -182,6 +182,28 @@ def test_words_that_cannot_be_committed_to_leave_nothing_half_sealed(order, run_
         Commitments.read(public)
 
 
+@pytest.mark.parametrize("change", ["seed", "order", "published"])
+def test_sealing_does_not_replace_the_commitment_from_before_training(change, run_folder):
+    """A seed or order chosen after training must not get a commitment that looks older."""
+    path = run_folder / "private" / "opening.json"
+    secrets = json.loads(path.read_text())
+    if change == "published":
+        Commitments.to(Opening.generate(1, "torch.randperm")).write(run_folder / "commitments.json")
+    else:
+        path.write_text(json.dumps(secrets | {change: {"seed": 7, "order": "else"}[change]}))
+    before = (run_folder / "commitments.json").read_bytes()
+    with pytest.raises(VerificationError, match=r"does not open the commitment .* commitments"):
+        seal(run_folder)
+    assert (run_folder / "commitments.json").read_bytes() == before
+    assert not (run_folder / "private" / "transcript").exists()
+
+
+def test_sealing_needs_the_commitment_from_before_training(run_folder):
+    (run_folder / "commitments.json").unlink()
+    with pytest.raises(InvalidInput, match=r"commitments\.json: cannot be read"):
+        seal(run_folder)
+
+
 def test_nothing_is_sealed_without_a_commitment_to_the_seed(run_folder, monkeypatch):
     def refuse(opening):
         raise InvalidInput("no commitment")

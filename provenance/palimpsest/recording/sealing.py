@@ -109,15 +109,18 @@ def seal(
 
     Raises:
         InvalidInput: If there is no recording, nothing in it, or it has been sealed.
-        VerificationError: If its journals contradict each other, or there are gaps.
+        VerificationError: If its journals contradict each other, there are gaps, or the secrets do not open
+            the commitment from before training, which would be lost.
     """
     where = RecordingFolder(folder)
     where.refuse_missing()
-    if where.is_sealed() and Commitments.read(where.commitments).transcript is not None:
+    before = Commitments.read(where.commitments)
+    if where.is_sealed() and before.transcript is not None:
         raise InvalidInput(f"{folder}: has been sealed already")
     spans = lineage_of(where.attempts(), attempt, stop)
     opening = Opening.read(where.opening)
     commitments = Commitments.to(opening)  # whatever this refuses must leave no transcript behind
+    _refuse_other_seed(where, before, commitments, where.commitments)
     if where.is_sealed():  # killed between its last two steps
         parts = tuple(recorded_in(where, span) for span in spans)
         tree = transcript_commitment(where.transcript)
@@ -168,15 +171,7 @@ def verify_recording(folder: Path, *, published: Path | None = None) -> Commitme
             f"{where.transcript}: is not the transcript that {path.name} commits to",
             "it was altered, or belongs to something else",
         )
-    opened = Commitments.to(Opening.read(where.opening))
-    if (opened.seed_commitment, opened.order) != (
-        commitments.seed_commitment,
-        commitments.order,
-    ):  # 3
-        raise VerificationError(
-            f"{where.opening}: does not open the commitment to the seed in {path.name}",
-            "it was altered, or belongs to something else",
-        )
+    _refuse_other_seed(where, commitments, Commitments.to(Opening.read(where.opening)), path)  # 3
     return commitments
 
 
@@ -209,6 +204,17 @@ def _summary(where: RecordingFolder, parts: tuple[Recorded, ...]) -> Summary:
         parts=parts,
         gaps=tuple(_gaps(parts)),
     )
+
+
+def _refuse_other_seed(
+    where: RecordingFolder, known: Commitments, opened: Commitments, path: Path
+) -> None:
+    """Refuse secrets that do not open the commitment to seed and words on the order in a file."""
+    if (opened.seed_commitment, opened.order) != (known.seed_commitment, known.order):
+        raise VerificationError(
+            f"{where.opening}: does not open the commitment to the seed in {path.name}",
+            "one of them was altered, or belongs to something else",
+        )
 
 
 def _gaps(parts: tuple[Recorded, ...]) -> list[tuple[int, int]]:

@@ -7,8 +7,8 @@ transformers.
 """
 
 from .checkpoint import Checkpoint
-from .folders import finished_runs
+from .folders import FinishedRuns, finished_runs
 from .phase import LastPhase, PhaseRows
 from .runs import retrain
 
-__all__ = ["Checkpoint", "LastPhase", "PhaseRows", "finished_runs", "retrain"]
+__all__ = ["Checkpoint", "FinishedRuns", "LastPhase", "PhaseRows", "finished_runs", "retrain"]

@@ -12,6 +12,7 @@ __all__ = ["TRAINING_ARGS", "Checkpoint"]
 
 TRAINING_ARGS = "training_args.bin"  # a pickle, which could run code: never read, never kept
 _STATE = "trainer_state.json"
+_MOST_STEPS = 2**53 - 1  # JSON has no larger integers
 _NEARLY = 1e-6  # epochs are written as rounded fractions
 
 
@@ -84,6 +85,8 @@ def _per_epoch(step: int, epoch: object) -> int | None:
 
 
 def _positive(value: object, name: str, folder: Path) -> int:
-    if not isinstance(value, int) or value <= 0:
-        raise InvalidInput(f"{folder / _STATE}: expected a positive '{name}', got {value!r}")
+    if type(value) is not int or not 0 < value <= _MOST_STEPS:
+        raise InvalidInput(
+            f"{folder / _STATE}: expected '{name}' from 1 to 2**53 - 1, got {value!r}"
+        )
     return value

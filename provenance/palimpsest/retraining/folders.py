@@ -12,14 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ....display import visible
 from ....errors import InvalidInput
-from ....files import canonical_json, new_file, new_folder, read_json
+from ....files import canonical_json, new_file, new_folder, read_json, sha256_of_file
+from ....stats import Input
 from .checkpoint import TRAINING_ARGS
 
-__all__ = ["RunFolders", "finished_runs"]
+__all__ = ["MOST_ORDERS", "FinishedRuns", "RunFolders", "finished_runs"]
+
+MOST_ORDERS = 100_000  # nobody trains that many; a damaged file may say anything
 
 _JOB, _LOCK, _UNFINISHED = "job.json", ".lock", "unfinished"
-_FORMAT = 1
+_FORMAT = 2
 _STAGED = ".bookplate-"  # how `new_folder` begins the names of what is not whole
 _TOKENIZER = (
     "tokenizer*",
@@ -57,7 +61,7 @@ class RunFolders:
         return self.folder / _UNFINISHED / self.name(number)
 
     def begin(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """Write down what the job is; refuse another one.
+        """Write down what the job is; refuse another one, unless nothing has come of that yet.
 
         Returns:
             The whole job.
@@ -68,8 +72,9 @@ class RunFolders:
         whole = {"format": _FORMAT, "orders": self.orders, **job}
         wanted = canonical_json(whole)
         path = self.folder / _JOB
-        if not path.exists():
+        if not path.exists() or (path.read_bytes() != wanted and not self._has_begun()):
             self._refuse_foreign()
+            path.unlink(missing_ok=True)  # of a call whose settings did not even reach a checkpoint
             with new_file(path) as staged:
                 staged.write_bytes(wanted)
         elif path.read_bytes() != wanted:
@@ -97,24 +102,29 @@ class RunFolders:
             raise InvalidInput(f"{self.folder}: cannot be written: {error.strerror}") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
         except BlockingIOError:
+            os.close(handle)
             raise InvalidInput(
                 f"{self.folder}: another process is training here", "wait until it has ended"
             ) from None
+        try:
+            yield
         finally:
             os.close(handle)
 
-    def last_checkpoint(self, number: int, mark: str) -> Path | None:
-        """The latest checkpoint of an unfinished run that was written to its end.
+    def last_checkpoint(self, number: int, mark: str, *, end: int) -> Path | None:
+        """The latest checkpoint of an unfinished run that was written whole, and leaves a step to make.
 
         Args:
             number: The run.
-            mark: Name of the file that is there only in such a checkpoint.
+            mark: Name of the file that is there only in a whole checkpoint.
+            end: Steps of the whole training: a Trainer that resumes there would train on.
         """
         found = {
-            int(path.parent.name.removeprefix("checkpoint-")): path.parent
+            int(name): path.parent
             for path in self.work(number).glob(f"checkpoint-*/{mark}")
+            if (name := path.parent.name.removeprefix("checkpoint-")).isdecimal()
+            and int(name) < end
         }
         return found[max(found)] if found else None
 
@@ -141,17 +151,42 @@ class RunFolders:
         for path in (self.folder / _UNFINISHED, *self.folder.glob(f"{_STAGED}*")):
             shutil.rmtree(path, ignore_errors=True)
 
+    def _has_begun(self) -> bool:
+        """Whether a run is finished, or has a checkpoint."""
+        return bool(self._others()) or any((self.folder / _UNFINISHED).glob("*/checkpoint-*"))
+
     def _refuse_foreign(self) -> None:
-        ours = (_LOCK, _UNFINISHED)
-        names = sorted(path.name for path in self.folder.iterdir() if path.name not in ours)
-        if found := [name for name in names if not name.startswith(_STAGED)]:
+        if found := self._others():
             raise InvalidInput(
                 f"{self.folder}: holds {found[0]}, which is of no retraining", "choose a new folder"
             )
 
+    def _others(self) -> list[str]:
+        """What lies here but the files that a job begins with."""
+        ours = (_LOCK, _UNFINISHED, _JOB)
+        names = sorted(path.name for path in self.folder.iterdir() if path.name not in ours)
+        return [name for name in names if not name.startswith(_STAGED)]
 
-def finished_runs(folder: Path) -> tuple[Path, tuple[Path, ...]]:
-    """The run in the true order, and those in the others.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedRuns:
+    """What a folder of runs holds.
+
+    Attributes:
+        true: The run in the true order.
+        others: Those in the others.
+        job: Name and digest of `job.json`, which names checkpoint, transcript and seed.
+        doubts: Why the true order may not have been drawn as the others were; see `doubts_about`.
+    """
+
+    true: Path
+    others: tuple[Path, ...]
+    job: Input
+    doubts: tuple[str, ...]
+
+
+def finished_runs(folder: Path) -> FinishedRuns:
+    """The run in the true order, those in the others, and what is known of them.
 
     Args:
         folder: What `retrain` filled.
@@ -160,8 +195,14 @@ def finished_runs(folder: Path) -> tuple[Path, tuple[Path, ...]]:
         InvalidInput: If it holds no runs, or not all of them: which ones are counted must not be chosen.
     """
     job = read_json(folder / _JOB, "the job of a retraining")
-    orders = job.get("orders")
-    if job.get("format") != _FORMAT or not isinstance(orders, int):
+    orders, doubts = job.get("orders"), job.get("doubts")
+    if (
+        job.get("format") != _FORMAT
+        or not isinstance(orders, int)
+        or not isinstance(doubts, list)
+        or isinstance(orders, bool)
+        or not 1 <= orders <= MOST_ORDERS
+    ):
         raise InvalidInput(f"{folder / _JOB}: of another version, or damaged")
     runs = RunFolders(folder, orders)
     missing = [runs.name(n) for n in range(orders + 1) if not runs.run(n).is_dir()]
@@ -170,4 +211,9 @@ def finished_runs(folder: Path) -> tuple[Path, tuple[Path, ...]]:
             f"{folder}: {len(missing)} of {orders + 1} runs are not finished, {missing[0]} among them",
             "repeat 'bookplate palimpsest retrain'",
         )
-    return runs.run(0), tuple(runs.run(n) for n in range(1, orders + 1))
+    return FinishedRuns(
+        true=runs.run(0),
+        others=tuple(runs.run(n) for n in range(1, orders + 1)),
+        job=Input(name=_JOB, sha256=sha256_of_file(folder / _JOB)),
+        doubts=tuple(visible(str(doubt)) for doubt in doubts),
+    )

@@ -14,7 +14,8 @@ from ....errors import InvalidInput
 from ..recording.ranks import Rank
 from ..transcript import TranscriptSource
 from .checkpoint import Checkpoint
-from .folders import RunFolders
+from .doubts import doubts_about
+from .folders import MOST_ORDERS, RunFolders
 from .phase import LastPhase, PhaseRows
 
 if TYPE_CHECKING:
@@ -70,14 +71,21 @@ def retrain(
             trained on something else than the run's sequences in their order.
         InsufficientEvidence: If there is no order to change.
     """
-    if orders < 1 or not 0 <= seed < 2**64:
+    if not 1 <= orders <= MOST_ORDERS or not 0 <= seed < 2**53:
         raise InvalidInput(
-            f"expected at least one other order and a seed in [0, 2**64), got {orders} and {seed}"
+            f"expected 1 to {MOST_ORDERS:,} other orders and a seed in [0, 2**53), got {orders} and {seed}"
         )
     start, source = Checkpoint.read(checkpoint), TranscriptSource.open(transcript)
     phase = LastPhase.read(source, start)
     folders, rank = RunFolders(out, orders), Rank.own()
-    inputs = {"checkpoint": start.digest(), "transcript": source.identity().sha256, "seed": seed}
+    for doubt in (doubts := doubts_about(phase)):
+        progress(doubt)
+    inputs = {
+        "checkpoint": start.digest(),
+        "transcript": source.identity().sha256,
+        "seed": seed,
+        "doubts": doubts,
+    }
     finished = [folders.run(number).is_dir() for number in range(orders + 1)]
     # If none is left, one trainer is made all the same, to see that the job is this one.
     left = [number for number, done in enumerate(finished) if not done] or [0]
@@ -115,7 +123,8 @@ def _run(
     load_all_weights(trainer)
     trainer._get_train_sampler = lambda *_: SequentialSampler(rows)
     trainer.add_callback(OrderWitness(rows))
-    last = folders.last_checkpoint(number, COMPLETE) or start.folder
+    own = folders.last_checkpoint(number, COMPLETE, end=rows.phase.end)
+    last = own or start.folder
     trainer.train(resume_from_checkpoint=str(last))
     if trainer.state.global_step != rows.phase.end:
         raise InvalidInput(
@@ -184,6 +193,18 @@ def _arguments(trainer: "Trainer") -> Mapping[str, Any]:
         if name not in _IRRELEVANT and not name.startswith(_IRRELEVANT_PREFIXES)
     }
     versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers")}
-    told |= {"processes": args.world_size, **versions}
-    plain: Mapping[str, Any] = json.loads(json.dumps(told, default=str))
+    told |= {"processes": args.world_size, "device": _device(args.device), **versions}
+    try:
+        plain: Mapping[str, Any] = json.loads(json.dumps(told, default=str, allow_nan=False))
+    except ValueError as error:
+        raise InvalidInput("the trainer's arguments hold a number that is none") from error
     return plain
+
+
+def _device(device: Any) -> str:
+    """What computes: runs that are rounded in different ways must not be compared."""
+    import torch
+
+    if device.type != "cuda":
+        return str(device.type)
+    return f"cuda: {torch.cuda.get_device_name(device)}"

@@ -1,13 +1,14 @@
 """A Trainer made of settings in a JSON file: for who has no code of their own at hand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, PrinterCallback, Trainer, TrainingArguments
 
-from ....errors import InvalidInput
+from ....errors import BookplateError, InvalidInput
 from ...suspect.local.devices import first_line
 from ...suspect.local.folders import refuse_unsafe
 from .phase import PhaseRows
@@ -89,7 +90,7 @@ def refuse_settings(settings: Mapping[str, Any], name: str) -> None:
             "leave it out (length and epochs are the checkpoint's and the transcript's), or call "
             "'retrain' from Python with a trainer of your own",
         )
-    if (optimizer := settings.get("optim")) not in {None, *_OPTIMIZERS}:
+    if (optimizer := settings.get("optim")) not in (None, *_OPTIMIZERS):
         raise InvalidInput(
             f"{name}: 'optim' is {optimizer!r}", f"choose among {', '.join(_OPTIMIZERS)}"
         )
@@ -122,7 +123,7 @@ def trainer_of(checkpoint: Path, settings: Mapping[str, Any], name: str) -> Make
     def make_trainer(rows: PhaseRows, output_dir: Path) -> Trainer:
         try:
             args = TrainingArguments(output_dir=str(output_dir), **arguments)
-        except (TypeError, ValueError, ImportError) as error:
+        except Exception as error:  # it looks at some of them, and does with them what it likes
             raise InvalidInput(
                 f"{name}: not accepted by transformers: {first_line(error)}"
             ) from error
@@ -135,8 +136,37 @@ def trainer_of(checkpoint: Path, settings: Mapping[str, Any], name: str) -> Make
                 f"{checkpoint}: cannot be loaded: {first_line(error)}",
                 "a model of another kind needs a trainer of your own, from Python",
             ) from error
-        trainer = Trainer(model=model, args=args, train_dataset=rows, data_collator=collate)
+        with _told_as_input(name, checkpoint):
+            trainer = _Trainer(model=model, args=args, train_dataset=rows, data_collator=collate)
+        trainer.read_from = (name, checkpoint)
         trainer.remove_callback(PrinterCallback)  # standard output is the command's
         return trainer
 
     return make_trainer
+
+
+class _Trainer(Trainer):  # type: ignore[misc]  # transformers has no types
+    """A Trainer all of whose material comes from files, which its errors are put down to."""
+
+    read_from: tuple[str, Path]
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As a Trainer does; what settings and checkpoint make it raise is bad input."""
+        with _told_as_input(*self.read_from):
+            return super().train(*args, **kwargs)
+
+
+@contextmanager
+def _told_as_input(name: str, checkpoint: Path) -> Generator[None]:
+    try:
+        yield
+    except (BookplateError, OSError):
+        raise
+    except (
+        Exception
+    ) as error:  # transformers and torch raise whatever damaged or wrong files lead to
+        raise InvalidInput(
+            f"{checkpoint}: cannot be trained on from with {name}: {type(error).__name__}: "
+            f"{first_line(error)}",
+            "the checkpoint must be whole, the settings and the transcript those of its own training",
+        ) from error
