@@ -1,0 +1,284 @@
+"""What is fitted on and scored: examples, the model's outputs for them, and gradients of their losses.
+
+Gradients are taken at the outputs, in closed form, so that no graph of the loss is ever held. A loss is
+summed over what is scored in an example, never averaged: influence is about what training sees.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...errors import InvalidInput
+from .sequences import TokenSequence
+
+__all__ = ["Batch", "ClassificationTask", "RegressionTask", "Task", "TokenTask", "task_of"]
+
+_ELEMENTS_AT_ONCE = 1 << 22  # of logits: 16 MiB of float32
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some examples, as the model takes them.
+
+    Attributes:
+        rows: Which examples these are; B of them.
+        inputs: Token ids, shape (B, T), padded at the right; or features, shape (B, d).
+        targets: What the loss compares outputs with: shape (B, T) or (B, ...).
+        scored: Which outputs the loss counts, shape (B, T); None for all.
+        real: Which positions are not padding and come no later than the last scored one, shape (B, T);
+            None for all.
+    """
+
+    rows: tuple[int, ...]
+    inputs: Tensor
+    targets: Tensor
+    scored: Tensor | None = None
+    real: Tensor | None = None
+
+
+class Task(ABC):
+    """Examples, and how a model's loss on them is differentiated."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of examples."""
+
+    @abstractmethod
+    def digest(self) -> str:
+        """SHA-256 of all examples, in their order."""
+
+    def length(self, row: int) -> int:
+        """Positions of an example."""
+        return 1
+
+    def name(self, row: int) -> str:
+        """What errors call an example."""
+        return f"example {row}"
+
+    @abstractmethod
+    def batch(self, rows: Sequence[int], device: torch.device) -> Batch:
+        """Some examples on a device."""
+
+    def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
+        """What the model says, in a graph."""
+        result: Tensor = model(batch.inputs)
+        return result
+
+    @abstractmethod
+    def gradient(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Gradient of the summed loss with the data's targets, in the outputs; same shape."""
+
+    @abstractmethod
+    def sampled_gradient(self, outputs: Tensor, batch: Batch, seed: int) -> Tensor:
+        """The same with targets drawn from the model's own distribution (the true Fisher).
+
+        A draw depends on seed, example and position only, never on the batch.
+        """
+
+
+def _stream(seed: int, row: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=[seed & 0xFFFFFFFFFFFFFFFF, row]))
+
+
+class TokenTask(Task):
+    """A causal language model's next-token loss, in nats, summed over the scored tokens of a sequence.
+
+    The last token is only a target: nothing is predicted from it. Padding stands at the right, where no real
+    token of a causal model sees it, so no attention mask is needed.
+
+    Args:
+        sequences: What is read.
+        what: What errors call a sequence, e.g. "query".
+
+    Raises:
+        InvalidInput: If there are none, or one has nothing to score.
+    """
+
+    def __init__(self, sequences: Sequence[TokenSequence], what: str = "sequence") -> None:
+        if not sequences:
+            raise InvalidInput(f"expected at least one {what}, got none")
+        self.sequences = sequences
+        self._what = what
+        for row, sequence in enumerate(sequences):
+            if not 1 <= sequence.first_scored < len(sequence.tokens):
+                raise InvalidInput(
+                    f"{self.name(row)}: {len(sequence.tokens)} tokens, of which none is scored",
+                    "give at least two tokens, or a completion after the prompt",
+                )
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def digest(self) -> str:
+        """See `Task`."""
+        digest = hashlib.sha256()
+        for sequence in self.sequences:
+            tokens = " ".join(map(str, sequence.tokens))
+            digest.update(f"{sequence.first_scored} {tokens}\n".encode())
+        return digest.hexdigest()
+
+    def length(self, row: int) -> int:
+        """Positions that predict a token."""
+        return len(self.sequences[row].tokens) - 1
+
+    def name(self, row: int) -> str:
+        """See `Task`."""
+        return f"{self._what} {self.sequences[row].id!r}"
+
+    def check(self, model: Any) -> None:
+        """Refuse sequences that the model cannot read.
+
+        Raises:
+            InvalidInput: If one is longer than the model's context, or holds a token that it does not have.
+        """
+        config = model.config.get_text_config()
+        context = getattr(config, "max_position_embeddings", None)
+        vocabulary = model.get_input_embeddings().num_embeddings
+        for row, sequence in enumerate(self.sequences):
+            if context is not None and len(sequence.tokens) - 1 > context:
+                raise InvalidInput(
+                    f"{self.name(row)}: {len(sequence.tokens):,} tokens; the model's context is {context:,}",
+                    "shorten it, or cut it into windows",
+                )
+            if not 0 <= min(sequence.tokens) <= max(sequence.tokens) < vocabulary:
+                raise InvalidInput(
+                    f"{self.name(row)}: holds a token that the model does not have (it has {vocabulary:,})",
+                    "use the model's own tokenizer",
+                )
+
+    def batch(self, rows: Sequence[int], device: torch.device) -> Batch:
+        """See `Task`."""
+        some = [self.sequences[row] for row in rows]
+        width = max(len(sequence.tokens) for sequence in some)
+        tokens = np.zeros((len(some), width), np.int64)
+        place = np.arange(1, width)
+        lengths = np.array([len(sequence.tokens) for sequence in some])[:, None]
+        first = np.array([sequence.first_scored for sequence in some])[:, None]
+        for line, sequence in zip(tokens, some, strict=True):
+            line[: len(sequence.tokens)] = sequence.tokens
+        real = place < lengths
+        scored = real & (place >= first)
+        padded = torch.from_numpy(tokens).to(device)
+        return Batch(
+            tuple(rows),
+            padded[:, :-1],
+            padded[:, 1:],
+            None if scored.all() else torch.from_numpy(scored).to(device),
+            None if real.all() else torch.from_numpy(real).to(device),
+        )
+
+    def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Logits, shape (B, T, vocabulary)."""
+        logits: Tensor = model(input_ids=batch.inputs, use_cache=False).logits
+        return logits
+
+    def gradient(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """See `Task`."""
+        return _softmax_gradient(outputs, batch, batch.targets)
+
+    def sampled_gradient(self, outputs: Tensor, batch: Batch, seed: int) -> Tensor:
+        """See `Task`."""
+        width = batch.inputs.shape[1]
+        uniform = np.stack([_stream(seed, row).random(width, np.float32) for row in batch.rows])
+        return _softmax_gradient(outputs, batch, torch.from_numpy(uniform).to(outputs.device))
+
+
+def _softmax_gradient(logits: Tensor, batch: Batch, targets: Tensor) -> Tensor:
+    """softmax(logits) minus the target's indicator, zero where nothing is scored; same shape as logits.
+
+    Integer targets are the tokens themselves; real ones in [0, 1) are drawn by: the token in whose interval
+    of the cumulated probabilities they fall.
+    """
+    detached = logits.detach()
+    gradient = torch.empty_like(detached)
+    flat, result = detached.flatten(0, -2), gradient.flatten(0, -2)
+    drawn = targets.is_floating_point()
+    targets = targets.flatten()
+    at_once = max(_ELEMENTS_AT_ONCE // flat.shape[1], 1)
+    for begin in range(0, len(flat), at_once):
+        some = slice(begin, begin + at_once)
+        probability = torch.softmax(flat[some].float(), -1)
+        chosen = _inverse_cdf(probability, targets[some]) if drawn else targets[some]
+        probability.scatter_add_(1, chosen[:, None], -torch.ones_like(probability[:, :1]))
+        result[some] = probability
+    if batch.scored is not None:
+        gradient *= batch.scored[..., None]
+    return gradient
+
+
+def _inverse_cdf(probability: Tensor, uniform: Tensor) -> Tensor:
+    cumulated = probability.cumsum(-1)
+    wanted = uniform[:, None] * cumulated[:, -1:]  # rounding may leave the total a little off 1
+    found = torch.searchsorted(cumulated, wanted, right=True)[:, 0]
+    return found.clamp_(max=probability.shape[1] - 1)
+
+
+class RegressionTask(Task):
+    """Half the squared error, summed over outputs: Gaussian targets of variance 1.
+
+    Args:
+        inputs: Shape (n, d).
+        targets: Shape (n,) or (n, k), as the model's outputs.
+    """
+
+    def __init__(self, inputs: Tensor, targets: Tensor) -> None:
+        if len(inputs) == 0 or len(inputs) != len(targets):
+            raise InvalidInput(
+                f"expected as many targets as inputs, got {len(targets)} of {len(inputs)}"
+            )
+        self.inputs, self.targets = inputs, targets
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def digest(self) -> str:
+        """See `Task`."""
+        digest = hashlib.sha256()
+        for tensor in (self.inputs, self.targets):
+            held = tensor.detach().cpu().contiguous()
+            digest.update(f"{held.dtype} {tuple(held.shape)}\0".encode())
+            digest.update(held.reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def batch(self, rows: Sequence[int], device: torch.device) -> Batch:
+        """See `Task`."""
+        some = list(rows)
+        return Batch(tuple(some), self.inputs[some].to(device), self.targets[some].to(device))
+
+    def gradient(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """See `Task`."""
+        return outputs.detach() - batch.targets.view_as(outputs)
+
+    def sampled_gradient(self, outputs: Tensor, batch: Batch, seed: int) -> Tensor:
+        """See `Task`."""
+        shape = outputs.shape[1:]
+        noise = np.stack([_stream(seed, row).standard_normal(shape) for row in batch.rows])
+        return torch.from_numpy(noise).to(outputs)
+
+
+class ClassificationTask(RegressionTask):
+    """Cross-entropy in nats; targets are class numbers, shape (n,), outputs are logits, shape (n, k)."""
+
+    def gradient(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """See `Task`."""
+        return _softmax_gradient(outputs, batch, batch.targets)
+
+    def sampled_gradient(self, outputs: Tensor, batch: Batch, seed: int) -> Tensor:
+        """See `Task`."""
+        uniform = np.array([_stream(seed, row).random(dtype=np.float32) for row in batch.rows])
+        return _softmax_gradient(outputs, batch, torch.from_numpy(uniform).to(outputs.device))
+
+
+def task_of(data: Task | Sequence[TokenSequence], model: nn.Module, what: str = "sequence") -> Task:
+    """Sequences as a task that was checked against the model; a task as it is."""
+    if isinstance(data, Task):
+        return data
+    task = TokenTask(data, what)
+    task.check(model)
+    return task

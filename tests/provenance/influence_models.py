@@ -1,0 +1,94 @@
+"""Tiny models and sequences that the tests of influence share; also run alone, under torchrun.
+
+influence_models.py FOLDER      fits factors into FOLDER/factors, writes FOLDER/scores-RANK.npz
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from bookplate.provenance.influence import (
+    Cutting,
+    FactorSettings,
+    TokenSequence,
+    Wanted,
+    fit_factors,
+    influence_scores,
+)
+from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
+
+VOCABULARY = 50
+
+
+def gpt_neox():
+    torch.manual_seed(0)
+    config = GPTNeoXConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=12,
+        intermediate_size=20,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=24,
+        initializer_range=0.3,
+    )
+    return GPTNeoXForCausalLM(config).eval()
+
+
+def gpt2():
+    torch.manual_seed(1)
+    config = GPT2Config(
+        vocab_size=VOCABULARY,
+        n_embd=12,
+        n_inner=20,
+        n_layer=2,
+        n_head=2,
+        n_positions=24,
+        initializer_range=0.3,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    return GPT2LMHeadModel(config).eval()
+
+
+def some_sequences(n, seed=0, *, first_scored=1, least=5, most=18, prefix="d"):
+    rng = np.random.default_rng(seed)
+    return [
+        TokenSequence(
+            f"{prefix}{i}",
+            tuple(rng.integers(0, VOCABULARY, rng.integers(least, most)).tolist()),
+            first_scored,
+        )
+        for i in range(n)
+    ]
+
+
+def main():
+    folder = Path(sys.argv[1])
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo")
+    model = gpt_neox()
+    cutting = Cutting(batch_positions=64, data_parts=2)
+    factors = fit_factors(
+        model, some_sequences(30), folder / "factors", settings=FactorSettings(), cutting=cutting
+    )
+    scores = influence_scores(
+        model,
+        factors,
+        some_sequences(3, 1, first_scored=3, prefix="q"),
+        some_sequences(20, 2),
+        wanted=Wanted(by_token=True, by_module=True, self_influence=True),
+        batch_positions=64,
+    )
+    np.savez(
+        folder / f"scores-{torch.distributed.get_rank()}.npz",
+        pairwise=scores.pairwise,
+        by_module=scores.by_module,
+        own=scores.self_influence,
+        tokens=np.concatenate(scores.by_token, axis=1),
+    )
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
