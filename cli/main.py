@@ -11,6 +11,7 @@ from ..errors import BookplateError
 from ..files import Interrupted
 from . import (
     demo_command,
+    influence_commands,
     key_commands,
     lexicon_commands,
     membership_commands,
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(key_commands.app, name="key")
 app.add_typer(watermark_commands.app, name="watermark")
 app.add_typer(palimpsest_commands.app, name="palimpsest")
+app.add_typer(influence_commands.app, name="influence")
 app.add_typer(membership_commands.app, name="membership")
 app.add_typer(lexicon_commands.app, name="lexicon")
 app.command("power")(power_commands.power)

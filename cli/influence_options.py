@@ -1,0 +1,109 @@
+"""Options that the influence commands share, each said once."""
+
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import InvalidInput
+from .option_groups import takes
+from .output import quiet_libraries, show_progress
+
+if TYPE_CHECKING:
+    from ..provenance.suspect.local.loading import Loaded
+
+__all__ = ["ModelUse", "ProgressShown", "Texts", "load_model", "uses_model"]
+
+
+class PassDtypeName(StrEnum):
+    """The values of --dtype: what a backward pass can be made in."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+Texts = Annotated[
+    Path,
+    typer.Argument(help="The training documents: .parquet or .jsonl, or a folder of such files."),
+]
+
+_PANEL = "The model"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUse:
+    """How the model is used. The fields are options of the command line."""
+
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.", rich_help_panel=_PANEL)] = "auto"
+    dtype: Annotated[
+        PassDtypeName, typer.Option(help="Precision of its passes.", rich_help_panel=_PANEL)
+    ] = PassDtypeName.FLOAT32
+    adapter: Annotated[
+        Path | None,
+        typer.Option(
+            help="LoRA adapter (peft folder) to merge into the model.", rich_help_panel=_PANEL
+        ),
+    ] = None
+    batch_tokens: Annotated[
+        int,
+        typer.Option(
+            help="Tokens of a batch, padding included; fewer need less memory.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = 4096
+    length: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens of a training sequence: longer documents are cut into such. Default: the model's "
+            "context, 512 at most.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+
+    def window(self, model: Any) -> int:
+        """Tokens of a sequence.
+
+        Raises:
+            InvalidInput: If --length is beyond the model's context.
+        """
+        context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        if self.length is None:
+            return min(context or 512, 512)
+        if not 2 <= self.length <= (context or self.length):
+            raise InvalidInput(
+                f"--length: expected 2 to {context:,}, the model's context, got {self.length}"
+                if context
+                else f"--length: expected at least 2, got {self.length}"
+            )
+        return self.length
+
+
+uses_model = takes(ModelUse, "use")
+
+
+def load_model(name: str, use: ModelUse) -> "Loaded":
+    """The model and its tokenizer."""
+    from transformers import AutoModelForCausalLM
+
+    from ..provenance.suspect.local.loading import Dtype, Loading, load
+
+    quiet_libraries()
+    loading = Loading(device=use.device, dtype=Dtype(use.dtype.value), adapter=use.adapter)
+    return load(AutoModelForCausalLM, name, loading)
+
+
+class ProgressShown:
+    """Says on standard error how far each stage is."""
+
+    def __init__(self) -> None:
+        self._stage, self._begun = "", 0.0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """A stage has come this far."""
+        if what != self._stage:
+            self._stage, self._begun = what, time.monotonic()
+        show_progress(done, total, time.monotonic() - self._begun, unit=what)
