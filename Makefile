@@ -4,11 +4,12 @@ BIN := $(VENV)/bin
 PYTHON ?= python3.11
 INSTALLED := $(VENV)/.installed
 OUT ?= bookplate-demo
+KRONFLUENCE ?= .venv/kronfluence
 
-.PHONY: demo test check bench format clean help
+.PHONY: demo test check bench bench-influence format clean help
 
 help:            ## this list
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $$(command -v $(PYTHON) || command -v python3) -m venv $(VENV)
@@ -33,6 +34,18 @@ check: $(INSTALLED)  ## formatting, lint, types
 
 bench: $(INSTALLED)  ## benchmarks, some 20 minutes; RESULTS.md holds the last measured tables
 	for script in watermark stats calibration; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+
+# kronfluence asks for torchvision, which it does not use: its few other requirements are named here.
+$(KRONFLUENCE)/.installed: pyproject.toml constraints.txt
+	test -x $(@D)/bin/python || $$(command -v $(PYTHON) || command -v python3) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch setuptools
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable . \
+		accelerate einops einconv opt-einsum tqdm
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps kronfluence==1.0.1
+	touch $@
+
+bench-influence: $(KRONFLUENCE)/.installed  ## influence against kronfluence, in a venv of its own
+	OMP_NUM_THREADS=1 $(KRONFLUENCE)/bin/python benchmarks/influence_kronfluence.py
 
 format: $(INSTALLED) ## apply formatting and safe lint fixes
 	$(BIN)/ruff format .

@@ -16,6 +16,10 @@ class InfluenceScores:
     weight in the training objective went from 1/N to 2/N (N = `training_size`). Positive: reading the
     candidate once more would make the query's completion more likely.
 
+    Trust the order of scores more than their size. EK-FAC inverts the curvature layer by layer, as if each had
+    to take up the change alone, so scores come out too large: in small regressors of three layers about 2 to
+    4 times, against 1.0 times for the undivided Gauss-Newton matrix.
+
     Attributes:
         queries: Ids of the queries; Q of them.
         candidates: Ids of the candidates; C of them.
