@@ -141,5 +141,6 @@ def truncated(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
         devices: Sequence[torch.device] = [matrix.device] if matrix.is_cuda else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(0)
-            u, s, v = torch.svd_lowrank(matrix, rank + _OVERSAMPLING, _POWER_ITERATIONS)
+            width = min(rank + _OVERSAMPLING, *matrix.shape)
+            u, s, v = torch.svd_lowrank(matrix, width, _POWER_ITERATIONS)
     return u[:, :rank] * s[:rank], v[:, :rank].contiguous()

@@ -18,7 +18,7 @@ class InfluenceScores:
 
     Trust the order of scores more than their size. EK-FAC inverts the curvature layer by layer, as if each had
     to take up the change alone, so scores come out too large: in small regressors of three layers about 2 to
-    4 times, against 1.0 times for the undivided Gauss-Newton matrix.
+    4 times, and right for the undivided Gauss-Newton matrix.
 
     Attributes:
         queries: Ids of the queries; Q of them.

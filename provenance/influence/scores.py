@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ...errors import InvalidInput
 from ..suspect.local.batching import batches
-from .capture import Consumer, at_rest, backward
+from .capture import Consumer, at_rest, backward, refuse_mixing
 from .curvature.factors import Damping, Factors, LayerFactors
 from .curvature.fitting import Progress
 from .curvature.moments import example_gradients
@@ -114,7 +114,7 @@ class Queries:
         modules: Its layers.
         names: Ids of the queries.
         directions: For each layer what is multiplied with candidates' gradients.
-        curvature: For each layer its factors and damped eigenvalues.
+        curvature: For each layer its bases and damped eigenvalues.
         training_size: N.
         precision: Of the products.
     """
@@ -148,29 +148,36 @@ class Queries:
             raise InvalidInput(
                 f"expected a training size and a rank of at least 1, got {size} and {rank}"
             )
-        task = task_of(queries, model, "query")
-        modules = factors.modules_of(model)
-        device, dtype = next(model.parameters()).device, precision.torch
-        layers = [factors.layers[tracked.name].to(device, dtype) for tracked in modules]
-        damped = [factors.layers[tracked.name].damped(damping, tracked.name) for tracked in modules]
-        curvature = [
-            (layer, None if values is None else values.to(device, dtype))
-            for layer, values in zip(layers, damped, strict=True)
-        ]
-        gathering = _Gathering(modules, curvature, rank)
-        with at_rest(model):
-            for rows in batches(range(len(task)), task.length, lambda: batch_positions):
-                progress("queries", gathering.done, len(task))
-                batch = task.batch(rows, device)
-                backward(
-                    model,
-                    modules,
-                    task,
-                    batch,
-                    partial(task.gradient, batch=batch),
-                    gathering.consumer(batch, dtype),
-                )
-                gathering.done += len(rows)
+        with Workers.here().together():
+            task = task_of(queries, model, "query")
+            modules = factors.modules_of(model)
+            device, dtype = next(model.parameters()).device, precision.torch
+            layers = [
+                LayerFactors(factors.layers[tracked.name].bases, None).to(device, dtype)
+                for tracked in modules
+            ]
+            damped = [
+                factors.layers[tracked.name].damped(damping, tracked.name) for tracked in modules
+            ]
+            curvature = [
+                (layer, None if values is None else values.to(device, dtype))
+                for layer, values in zip(layers, damped, strict=True)
+            ]
+            gathering = _Gathering(modules, curvature, rank)
+            with at_rest(model):
+                refuse_mixing(model, modules, task)
+                for rows in batches(range(len(task)), task.length, lambda: batch_positions):
+                    progress("queries", gathering.done, len(task))
+                    batch = task.batch(rows, device)
+                    backward(
+                        model,
+                        modules,
+                        task,
+                        batch,
+                        partial(task.gradient, batch=batch),
+                        gathering.consumer(batch, dtype),
+                    )
+                    gathering.done += len(rows)
         progress("queries", len(task), len(task))
         return cls(
             model,
@@ -192,12 +199,13 @@ class Queries:
     ) -> InfluenceScores:
         """Score candidates; see `influence_scores` for the arguments and errors."""
         wanted = Wanted() if wanted is None else wanted
-        task = task_of(candidates, self.model, "candidate")
         workers, device = Workers.here(), next(self.model.parameters()).device
+        with workers.together():
+            task = task_of(candidates, self.model, "candidate")
         sums = _Sums(self, task, wanted)
         every = list(batches(range(len(task)), task.length, lambda: batch_positions))
         done = 0
-        with at_rest(self.model):
+        with workers.together(), at_rest(self.model):
             for rows in workers.share(every):
                 progress("candidates", done, len(task))
                 batch = task.batch(rows, device)
@@ -251,7 +259,8 @@ class _Gathering:
     def _kept(self, matrix: Tensor) -> tuple[Tensor, ...]:
         if self._rank is None:
             return (matrix.clone(),)
-        left, right = truncated(matrix.float(), self._rank)
+        wide = matrix if matrix.dtype == torch.float64 else matrix.float()
+        left, right = truncated(wide, self._rank)
         return left.to(matrix.dtype), right.to(matrix.dtype)
 
     def directions(self) -> list[Directions]:

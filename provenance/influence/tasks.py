@@ -20,6 +20,7 @@ from .sequences import TokenSequence
 __all__ = ["Batch", "ClassificationTask", "RegressionTask", "Task", "TokenTask", "task_of"]
 
 _ELEMENTS_AT_ONCE = 1 << 22  # of logits: 16 MiB of float32
+_RUN = 256  # tokens whose probabilities are summed first when one is drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,10 @@ class Task(ABC):
     def name(self, row: int) -> str:
         """What errors call an example."""
         return f"example {row}"
+
+    def positions(self, batch: Batch) -> int | None:
+        """Positions that every layer works on, padding counted; None if layers need not agree on that."""
+        return None
 
     @abstractmethod
     def batch(self, rows: Sequence[int], device: torch.device) -> Batch:
@@ -137,11 +142,22 @@ class TokenTask(Task):
         Raises:
             InvalidInput: If one is longer than the model's context, or holds a token that it does not have.
         """
-        config = model.config.get_text_config()
-        context = getattr(config, "max_position_embeddings", None)
-        vocabulary = model.get_input_embeddings().num_embeddings
+        try:
+            config = model.config.get_text_config()
+            vocabulary = len(model.get_input_embeddings().weight)
+        except AttributeError as error:
+            raise InvalidInput(
+                f"expected a causal language model of transformers, got {type(model).__name__}",
+                "give the model itself, not what wraps it; other models need a Task",
+            ) from error
+        if getattr(model.config, "is_encoder_decoder", False):
+            raise InvalidInput(
+                f"{type(model).__name__}: has an encoder and a decoder",
+                "only models that read from left to right can be asked",
+            )
+        context = getattr(config, "max_position_embeddings", None) or 0
         for row, sequence in enumerate(self.sequences):
-            if context is not None and len(sequence.tokens) - 1 > context:
+            if context > 0 and len(sequence.tokens) - 1 > context:
                 raise InvalidInput(
                     f"{self.name(row)}: {len(sequence.tokens):,} tokens; the model's context is {context:,}",
                     "shorten it, or cut it into windows",
@@ -173,6 +189,19 @@ class TokenTask(Task):
             None if real.all() else torch.from_numpy(real).to(device),
         )
 
+    def probe(self, device: torch.device) -> Batch:
+        """Two sequences of up to six tokens that differ in the last one alone."""
+        longest = max(self.sequences, key=lambda sequence: len(sequence.tokens))
+        tokens = longest.tokens[:7]
+        other = min(set(longest.tokens) - {tokens[-2]}, default=1 if tokens[-2] == 0 else 0)
+        pair = (tokens, (*tokens[:-2], other, tokens[-1]))
+        task = TokenTask([TokenSequence(longest.id, some) for some in pair], self._what)
+        return task.batch([0, 1], device)
+
+    def positions(self, batch: Batch) -> int:
+        """See `Task`."""
+        return batch.inputs.shape[1]
+
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
         """Logits, shape (B, T, vocabulary)."""
         logits: Tensor = model(input_ids=batch.inputs, use_cache=False).logits
@@ -185,7 +214,7 @@ class TokenTask(Task):
     def sampled_gradient(self, outputs: Tensor, batch: Batch, seed: int) -> Tensor:
         """See `Task`."""
         width = batch.inputs.shape[1]
-        uniform = np.stack([_stream(seed, row).random(width, np.float32) for row in batch.rows])
+        uniform = np.stack([_stream(seed, row).random(width) for row in batch.rows])
         return _softmax_gradient(outputs, batch, torch.from_numpy(uniform).to(outputs.device))
 
 
@@ -213,10 +242,30 @@ def _softmax_gradient(logits: Tensor, batch: Batch, targets: Tensor) -> Tensor:
 
 
 def _inverse_cdf(probability: Tensor, uniform: Tensor) -> Tensor:
-    cumulated = probability.cumsum(-1)
-    wanted = uniform[:, None] * cumulated[:, -1:]  # rounding may leave the total a little off 1
-    found = torch.searchsorted(cumulated, wanted, right=True)[:, 0]
-    return found.clamp_(max=probability.shape[1] - 1)
+    """Draw a token from each row of probabilities, shape (n, V), by a number in [0, 1) of float64.
+
+    First a run of tokens is drawn, then a token of it, both by sums in float64: in float32, cumulated
+    probabilities near 1 lie 6e-8 apart, which is more than most tokens of a large vocabulary have.
+    """
+    size = probability.shape[1]
+    run = min(_RUN, size)
+    whole = size // run * run
+    sums = probability[:, :whole].reshape(len(probability), -1, run).sum(2)
+    sums = torch.cat([sums, probability[:, whole:].sum(1, keepdim=True)], 1)
+    chosen, rest = _place(sums, uniform[:, None] * sums.sum(1, keepdim=True, dtype=torch.float64))
+    columns = chosen * run + torch.arange(run, device=chosen.device)
+    inside = probability.gather(1, columns.clamp(max=size - 1)) * (columns < size)
+    return (chosen * run + _place(inside, rest)[0])[:, 0]
+
+
+def _place(parts: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of the parts of a sum a number falls into, and how far, shapes (n, 1); never one of size 0."""
+    cumulated = parts.cumsum(1, dtype=torch.float64)
+    # Rounding may put the number at the end, or past it; there, an empty part might follow.
+    wanted = torch.minimum(wanted, cumulated[:, -1:] * (1 - 2**-52))
+    found = torch.searchsorted(cumulated, wanted, right=True)
+    before = (cumulated - parts).gather(1, found)
+    return found, (wanted - before).clamp_(min=0)
 
 
 class RegressionTask(Task):
@@ -263,7 +312,24 @@ class RegressionTask(Task):
 
 
 class ClassificationTask(RegressionTask):
-    """Cross-entropy in nats; targets are class numbers, shape (n,), outputs are logits, shape (n, k)."""
+    """Cross-entropy in nats; outputs are logits, shape (n, k).
+
+    Args:
+        inputs: Shape (n, d).
+        targets: Class numbers from 0, shape (n,), of an integer type.
+
+    Raises:
+        InvalidInput: If the targets are no integers.
+    """
+
+    def __init__(self, inputs: Tensor, targets: Tensor) -> None:
+        super().__init__(inputs, targets)
+        if targets.is_floating_point() or targets.is_complex() or targets.ndim != 1:
+            raise InvalidInput(
+                f"expected class numbers of shape (n,), got {targets.dtype} of shape {tuple(targets.shape)}",
+                "give integers",
+            )
+        self.targets = targets.long()
 
     def gradient(self, outputs: Tensor, batch: Batch) -> Tensor:
         """See `Task`."""
@@ -271,7 +337,7 @@ class ClassificationTask(RegressionTask):
 
     def sampled_gradient(self, outputs: Tensor, batch: Batch, seed: int) -> Tensor:
         """See `Task`."""
-        uniform = np.array([_stream(seed, row).random(dtype=np.float32) for row in batch.rows])
+        uniform = np.array([_stream(seed, row).random() for row in batch.rows])
         return _softmax_gradient(outputs, batch, torch.from_numpy(uniform).to(outputs.device))
 
 

@@ -1,14 +1,49 @@
 """Several processes that share the examples among them, as torchrun starts them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from torch import Tensor, distributed
 
+from ...errors import BookplateError, InvalidInput
+from ...files import Interrupted
+
 __all__ = ["Workers"]
 
 _Item = TypeVar("_Item")
+
+_KNOWN = "_known_to_all"  # set on an error that every process raises
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """What went wrong on one process, in words, as it is told to the others."""
+
+    message: str
+    hint: str
+    is_input: bool
+
+    @classmethod
+    def of(cls, error: Exception | None) -> "_Failure | None":
+        if error is None:
+            return None
+        if isinstance(error, BookplateError):
+            return cls(str(error), error.hint, isinstance(error, InvalidInput))
+        return cls(f"{type(error).__name__}: {error}", "", False)
+
+
+def _fail_as_one(failures: Sequence[_Failure | None], own: Exception | None) -> None:
+    """Raise our own error, or else the first of another's."""
+    if not any(failures):
+        return
+    if own is None:
+        rank, first = next((r, f) for r, f in enumerate(failures) if f is not None)
+        kind = InvalidInput if first.is_input else Interrupted
+        own = kind(f"process {rank}: {first.message}", first.hint)
+    setattr(own, _KNOWN, True)
+    raise own
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +70,29 @@ class Workers:
         """Whether this one writes files."""
         return self.rank == 0
 
+    @contextmanager
+    def together(self) -> Generator[None]:
+        """A block that fails on all if it fails on one; else the others would wait for that one for ever.
+
+        All enter and leave it together. Such blocks may be nested: what failed on all leaves the outer ones
+        at once, and a failure outside an inner one is told to those who wait at its end.
+
+        Raises:
+            InvalidInput: If our input, or another's, is wrong.
+            Interrupted: If another failed in another way.
+        """
+        if self.size == 1:
+            yield
+            return
+        failure: Exception | None = None
+        try:
+            yield
+        except Exception as error:
+            if getattr(error, _KNOWN, False):
+                raise
+            failure = error
+        _fail_as_one(self.gather(_Failure.of(failure)), failure)
+
     def share(self, items: Sequence[_Item]) -> Sequence[_Item]:
         """The part that falls to this one."""
         return items[self.rank :: self.size]
@@ -48,11 +106,11 @@ class Workers:
             if not self.leads:
                 tensor.zero_()
 
-    def broadcast(self, tensors: Iterable[Tensor]) -> None:
-        """Give all what rank 0 holds, in place."""
+    def broadcast(self, tensors: Iterable[Tensor], source: int = 0) -> None:
+        """Give all what one of them holds, in place."""
         if self.size > 1:
             for tensor in tensors:
-                distributed.broadcast(tensor, src=0)
+                distributed.broadcast(tensor, src=source)
 
     def gather(self, value: _Item) -> list[_Item]:
         """What each has, by rank, given to all."""

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from bookplate.errors import InvalidInput
+from bookplate.files import unfinished_path
 from bookplate.provenance.influence import (
     ClassificationTask,
     Cutting,
@@ -18,6 +20,7 @@ from bookplate.provenance.influence import (
     Factors,
     FactorSettings,
     Fisher,
+    LayerFactors,
     Precision,
     RegressionTask,
     Strategy,
@@ -33,12 +36,12 @@ from bookplate.provenance.influence.capture import at_rest, backward
 from bookplate.provenance.influence.curvature.covariances import Covariance
 from bookplate.provenance.influence.curvature.moments import example_gradients
 from bookplate.provenance.influence.directions import ThinDirections, WholeDirections, truncated
-from bookplate.provenance.influence.tasks import Batch
+from bookplate.provenance.influence.tasks import Batch, _inverse_cdf
 from scipy import stats
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parent))
-from influence_models import VOCABULARY, gpt2, gpt_neox, some_sequences
+from influence_models import VOCABULARY, gpt2, gpt_neox, opt, some_sequences
 
 EVERYTHING = Wanted(by_token=True, by_module=True, self_influence=True)
 
@@ -51,15 +54,22 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(params=[gpt_neox, gpt2], ids=["GPT-NeoX", "GPT-2"])
+@pytest.fixture(params=[gpt_neox, gpt2, opt], ids=["GPT-NeoX", "GPT-2", "OPT"])
 def model(request):
     return request.param()
+
+
+MLP_NAMES = (".mlp.", ".fc1.", ".fc2.")
 
 
 def matrices_of(model):
     """Slow twin of the tracked layers: weight and bias of every MLP layer, oriented (n_out, n_in)."""
     parameters = dict(model.named_parameters())
-    names = [n.removesuffix(".weight") for n in parameters if ".mlp." in n and "weight" in n]
+    names = [
+        n.removesuffix(".weight")
+        for n in parameters
+        if any(part in n for part in MLP_NAMES) and "weight" in n
+    ]
     return {n: (parameters[f"{n}.weight"], parameters[f"{n}.bias"]) for n in names}
 
 
@@ -102,8 +112,10 @@ def covariances_by_loop(model, sequences):
         tokens = torch.tensor([sequence.tokens])
         logits = model(input_ids=tokens[:, :-1]).logits[0].log_softmax(-1)
         (-logits[torch.arange(tokens.shape[1] - 1), tokens[0, 1:]].sum()).backward()
-        rows = torch.cat([inputs[0][0], torch.ones(tokens.shape[1] - 1, 1)], 1).double()
-        gradients = outputs[0].grad[0].double()
+        rows = torch.cat(
+            [inputs[0].view(tokens.shape[1] - 1, -1), torch.ones(tokens.shape[1] - 1, 1)], 1
+        ).double()
+        gradients = outputs[0].grad.view(len(rows), -1).double()
         a, s, n = a + rows.T @ rows, s + gradients.T @ gradients, n + len(rows)
     for handle in keep:
         handle.remove()
@@ -496,7 +508,7 @@ def test_layers_that_work_in_place_and_start_the_graph():
 def test_default_layers_are_those_of_the_mlps(model):
     names = [tracked.name for tracked in tracked_modules(model)]
     assert len(names) == 4
-    assert all(".mlp." in name for name in names)
+    assert all(any(part in f"{name}." for part in MLP_NAMES) for name in names)
     every = [tracked.name for tracked in tracked_modules(model, ["*"])]
     assert len(every) > 8
     sizes = {(t.n_in, t.n_out, t.columns, t.size) for t in tracked_modules(model)}
@@ -617,6 +629,27 @@ def test_two_processes_give_the_result_of_one(tmp_path):
         expected = np.concatenate(alone.by_token, axis=1)
         assert found["tokens"] == pytest.approx(expected, abs=1e-4 * scale)
     assert (together[0]["pairwise"] == together[1]["pairwise"]).all()
+    # One that fails takes the other along: nobody waits for ever.
+    first, second = (json.loads((tmp_path / f"errors-{rank}.json").read_text()) for rank in (0, 1))
+    assert [first[0].split(": ")[-1], first[1:]] == [
+        "already exists",
+        [
+            "process 1: MemoryError: full",
+            "bad",
+            "process 1: odd",
+            "the processes were given different models, data or settings",
+            "expected at least one query, got none",
+        ],
+    ]
+    assert second == [
+        f"process 0: {first[0]}",
+        "full",
+        "process 0: ValueError: bad",
+        "odd",
+        first[4],
+        f"process 0: {first[5]}",
+    ]
+    assert not (tmp_path / "x").exists()
     Factors.read(tmp_path / "factors").modules_of(model)
 
 
@@ -630,6 +663,14 @@ def test_factors_of_another_model_are_refused(tmp_path):
             scores_with(model, held)
     with pytest.raises(InvalidInput, match="another model"):
         scores_with(gpt2(), factors)
+
+
+def test_all_weights_tell_models_apart_and_not_the_layers_alone(model):
+    factors = fit_factors(model, some_sequences(8))
+    with torch.no_grad():
+        model.get_input_embeddings().weight[1, 1] += 1e-3
+    with pytest.raises(InvalidInput, match="another model, or on other weights"):
+        scores_with(model, factors)
 
 
 def test_damaged_factors_are_refused(tmp_path):
@@ -673,11 +714,16 @@ def test_models_without_matching_layers_are_refused(model):
 
 def test_numbers_that_are_not_finite_are_refused(model):
     some = some_sequences(6)
-    factors = fit_factors(model, some)
     with torch.no_grad():
         model.get_output_embeddings().weight[3, 0] = float("nan")
     with pytest.raises(InvalidInput, match=r"sequence 'd.*outputs are not finite"):
         fit_factors(model, some)
+
+
+def test_outputs_that_are_not_finite_are_refused_when_scoring(model):
+    some = some_sequences(6)
+    factors = fit_factors(model, some)
+    model.get_output_embeddings().register_forward_hook(lambda m, args, out: out * float("nan"))
     with pytest.raises(InvalidInput, match=r"query 'd.*outputs are not finite"):
         influence_scores(model, factors, some, some)
 
@@ -776,6 +822,169 @@ def test_layers_that_cannot_be_tracked_are_refused(kind, patterns, message):
     task = RegressionTask(torch.randn(4, 3), torch.randn(4, 3))
     with pytest.raises(InvalidInput, match=message):
         fit_factors(kind(), task, settings=FactorSettings(modules=patterns))
+
+
+class Experts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Linear(3, 3)
+        self.mlp = nn.Module()
+        self.mlp.shared = nn.Linear(3, 3)
+        self.mlp.experts = nn.Module()
+        self.mlp.experts.up = nn.Parameter(torch.zeros(4, 3, 3))
+        self.mlp.conv = nn.Conv1d(3, 3, 2)
+
+
+def test_experts_are_not_left_out_without_a_word():
+    with pytest.raises(InvalidInput, match=r"mlp.experts.up: holds the weights of 4 experts"):
+        tracked_modules(Experts())
+    names = [tracked.name for tracked in tracked_modules(Experts(), ["*.shared", "dense"])]
+    assert names == ["dense", "mlp.shared"]
+
+
+class SeesAll(nn.Module):
+    """Each position reads the mean of all, padding and what is to be told included."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = gpt_neox()
+        self.config = self.model.config
+        self.get_input_embeddings = self.model.get_input_embeddings
+        self.model.gpt_neox.embed_in.register_forward_hook(
+            lambda m, args, out: out + out.mean(1, keepdim=True)
+        )
+
+    def forward(self, **given):
+        return self.model(**given)
+
+
+def test_models_that_see_later_tokens_are_refused():
+    model, data = SeesAll(), some_sequences(6)
+    with pytest.raises(InvalidInput, match=r"mlp.*at a token depends on later tokens"):
+        fit_factors(model, data)
+    model.config.is_encoder_decoder = True
+    with pytest.raises(InvalidInput, match="has an encoder and a decoder"):
+        fit_factors(model, data)
+    fit_factors(SeesAll(), [TokenSequence("short", (1, 2))])  # nothing is later, nothing padded
+
+
+def test_what_is_no_language_model_is_refused():
+    with pytest.raises(InvalidInput, match="expected a causal language model of transformers"):
+        fit_factors(nn.Sequential(nn.Linear(2, 2)), some_sequences(2))
+    with pytest.raises(InvalidInput, match="weights are not in memory"):
+        fit_factors(gpt_neox().to("meta"), some_sequences(2))
+
+
+def test_hooks_of_others_come_after_ours(model):
+    """What a hook makes of a layer's output is not the layer's output."""
+    data, queries = some_sequences(12), some_sequences(3, 1, first_scored=4, prefix="q")
+    for name in matrices_of(model):
+        model.get_submodule(name).register_forward_hook(lambda m, args, out: out * 0.5)
+    factors = fit_factors(model, data, settings=FactorSettings(fisher=Fisher.EMPIRICAL))
+    found = influence_scores(model, factors, queries, data[:6], damping=Damping(factor=0.3))
+    expected = dense_scores(model, factors, queries, data[:6], 0.3)
+    assert found.pairwise == pytest.approx(expected, rel=2e-4, abs=2e-6 * np.abs(expected).max())
+
+
+def test_large_gradients_in_float16_are_not_taken_for_infinite():
+    net = nn.Linear(3, 300).half()
+    task = RegressionTask(torch.ones(8, 3).half(), torch.full((8, 300), -500.0).half())
+    settings = FactorSettings(modules=("*",), fisher=Fisher.EMPIRICAL)
+    values = fit_factors(net, task, settings=settings).layers[""].eigenvalues
+    assert torch.isfinite(values).all()
+
+
+def test_squares_that_overflow_are_refused():
+    net = nn.Linear(3, 2)
+    task = RegressionTask(torch.ones(8, 3), torch.full((8, 2), 1e22))
+    settings = FactorSettings(strategy=Strategy.DIAGONAL, modules=("*",), fisher=Fisher.EMPIRICAL)
+    with pytest.raises(InvalidInput, match="second moments are not finite"):
+        fit_factors(net, task, settings=settings)
+    layer = LayerFactors(None, torch.tensor([[1.0, float("inf")]]))
+    with pytest.raises(InvalidInput, match="layer: its curvature is not finite"):
+        layer.damped(Damping(), "layer")
+
+
+def test_a_little_damping_is_not_rounded_away():
+    layer = LayerFactors(None, torch.tensor([[1.0, 0.0]]).bfloat16())
+    damped = layer.damped(Damping(absolute=1e-4), "layer")
+    assert damped.numpy() == pytest.approx(np.array([[1.0001, 1e-4]]), rel=1e-5)
+
+
+def test_sums_in_bfloat16_are_refused():
+    with pytest.raises(InvalidInput, match="sums over many examples are lost"):
+        FactorSettings(sum_precision="bfloat16")
+
+
+def test_classes_are_integers():
+    """Real numbers would be taken for draws."""
+    with pytest.raises(InvalidInput, match="expected class numbers"):
+        ClassificationTask(torch.zeros(2, 3), torch.tensor([0.0, 1.0]))
+
+
+@pytest.mark.parametrize("size", [1, 5, 255, 256, 257, 700, 1024])
+def test_draws_are_those_of_the_cumulated_distribution(size):
+    torch.manual_seed(size)
+    probability = (3 * torch.randn(400, size)).softmax(1)
+    uniform = torch.rand(400, dtype=torch.float64)
+    cumulated = probability.double().cumsum(1)
+    wanted = uniform[:, None] * cumulated[:, -1:]
+    expected = torch.searchsorted(cumulated, wanted, right=True)[:, 0]
+    assert (_inverse_cdf(probability, uniform) == expected).float().mean() > 0.99
+    assert torch.equal(
+        _inverse_cdf(probability, uniform)[:9], _inverse_cdf(probability[:9], uniform[:9])
+    )
+
+
+def test_tokens_of_no_probability_are_never_drawn():
+    for size in (6, 900):
+        probability = torch.zeros(4, size)
+        probability[:, 1], probability[:, 3] = 0.3, 0.6  # rounding: the total is not 1
+        uniform = torch.tensor([0.0, 0.3, 0.4, 1 - 2**-53], dtype=torch.float64)
+        assert _inverse_cdf(probability, uniform).tolist() == [1, 1, 3, 3]
+
+
+def test_rare_tokens_of_a_large_vocabulary_are_drawn():
+    """Each of 150,000 has probability 1e-8, far below what float32 can add to 0.9985."""
+    size = 150_000
+    probability = torch.full((1, size), 1e-8)
+    probability[0, 0] = 1 - 1e-8 * (size - 1)
+    at = torch.arange(1, size, 1000)
+    total = float(probability.double().sum())
+    uniform = (float(probability[0, 0]) + 1e-8 * (at - 0.5).double()) / total
+    drawn = torch.cat([_inverse_cdf(probability, u[None]) for u in uniform])
+    assert (drawn - at).abs().max() <= 2
+
+
+def test_nearly_full_rank_of_a_wide_matrix(monkeypatch):
+    from bookplate.provenance.influence import directions
+
+    monkeypatch.setattr(directions, "_EXACT_WIDTH", 10)
+    matrix = torch.randn(20, 30)
+    left, right = truncated(matrix, 18)
+    assert float((matrix - left @ right.T).norm()) < float(matrix.norm())
+
+
+def test_a_fit_killed_at_any_moment_goes_on_to_the_same_bits(tmp_path):
+    """What a kill leaves behind is what lies on disk: a picture of it is taken at each report."""
+    data, cutting = some_sequences(24), Cutting(batch_positions=60, data_parts=3, module_parts=2)
+    whole, n = tmp_path / "factors", 0
+
+    def photograph(what, done, total):
+        nonlocal n
+        n += 1
+        shutil.copytree(unfinished_path(whole), unfinished_path(tmp_path / f"{n}" / "factors"))
+
+    fit_factors(gpt_neox(), data, whole, cutting=cutting, progress=photograph)
+    passes = []
+    for moment in range(1, n + 1):
+        rest, again = Stopper(), tmp_path / f"{moment}" / "factors"
+        fit_factors(gpt_neox(), data, again, cutting=cutting, progress=rest)
+        for file in sorted(whole.iterdir()):
+            assert file.read_bytes() == (again / file.name).read_bytes()
+        passes.append(rest.passes)
+    assert passes == sorted(passes, reverse=True)
+    assert passes[0] > passes[-1] == 0
 
 
 def test_windows_cut_documents_as_training_does():

@@ -32,22 +32,24 @@ class Checkpoints:
             The number that it was kept with, on every process; 0 if nothing was.
         """
         done = 0
-        if self.folder is not None and (path := self.folder / _file(name)).exists():
-            with safe_open(path, framework="pt") as file:
-                done = int(file.metadata()["done"])
-                for key, tensor in tensors.items():
-                    tensor.copy_(file.get_tensor(key))
+        with self.workers.together():
+            if self.folder is not None and (path := self.folder / _file(name)).exists():
+                with safe_open(path, framework="pt") as file:
+                    done = int(file.metadata()["done"])
+                    for key, tensor in tensors.items():
+                        tensor.copy_(file.get_tensor(key))
         return self.workers.from_leader(done)
 
     def keep(self, name: str, tensors: Mapping[str, Tensor], done: int) -> None:
         """Keep what the leader holds, in the place of what was kept before."""
-        if self.folder is None:
-            return
-        path = self.folder / _file(name)
-        staged = path.with_suffix(".new")
-        held = {key: tensor.cpu().contiguous() for key, tensor in tensors.items()}
-        save_file(held, staged, metadata={"done": str(done)})
-        staged.replace(path)
+        with self.workers.together():
+            if self.folder is None:
+                return
+            path = self.folder / _file(name)
+            staged = path.with_suffix(".new")
+            held = {key: tensor.cpu().contiguous() for key, tensor in tensors.items()}
+            save_file(held, staged, metadata={"done": str(done)})
+            staged.replace(path)
 
     def drop(self, name: str) -> None:
         """Forget what is not needed any more."""

@@ -73,14 +73,21 @@ class LayerFactors:
         """Eigenvalues with damping, shape (n_out, columns); None for identity.
 
         Raises:
-            InvalidInput: If one is 0, and so has no inverse.
+            InvalidInput: If one is 0, and so has no inverse, or is not finite.
         """
         if self.eigenvalues is None:
             return None
+        values = self.eigenvalues
+        if values.dtype.itemsize < 4:
+            values = values.float()  # in which a little damping is not rounded away
         absolute = damping.absolute
         if absolute is None:
-            absolute = damping.factor * float(self.eigenvalues.double().mean())
-        damped = self.eigenvalues + absolute
+            absolute = damping.factor * float(values.double().mean())
+        damped = values + absolute
+        if not torch.isfinite(damped).all():
+            raise InvalidInput(
+                f"{name}: its curvature is not finite (NaN or infinite)", "fit the factors again"
+            )
         if not float(damped.min()) > 0:
             raise InvalidInput(
                 f"{name}: its curvature has an eigenvalue of 0 and damping adds nothing",
@@ -152,7 +159,7 @@ class Factors:
     Attributes:
         settings: How it was approximated.
         data: What it was fitted on.
-        model_sha256: Digest of the layers' names and weights.
+        model_sha256: Digest of the layers' names and of all weights of the model.
         layers: By the layer's name.
     """
 
@@ -169,7 +176,7 @@ class Factors:
         """
         modules = tracked_modules(model, self.settings.modules)
         names = [tracked.name for tracked in modules]
-        if names != list(self.layers) or weights_digest(modules) != self.model_sha256:
+        if names != list(self.layers) or weights_digest(model, modules) != self.model_sha256:
             raise InvalidInput(
                 "these factors were fitted on another model, or on other weights of it",
                 "fit them on the model that you ask about",

@@ -11,7 +11,7 @@ share of the batches.
 
 import itertools
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ....errors import InvalidInput
 from ....files import resumable_folder
 from ...suspect.local.batching import batches
-from ..capture import Consumer, at_rest, backward
+from ..capture import Consumer, at_rest, backward, refuse_mixing
 from ..modules import TrackedModule, tracked_modules, weights_digest
 from ..sequences import TokenSequence
 from ..tasks import Batch, Task, task_of
@@ -94,16 +94,21 @@ def fit_factors(
     """
     settings = FactorSettings() if settings is None else settings
     cutting = Cutting() if cutting is None else cutting
-    task = task_of(data, model)
-    modules = tracked_modules(model, settings.modules)
-    facts, digest, workers = _facts(task), weights_digest(modules), Workers.here()
+    workers = Workers.here()
+    with workers.together():
+        task = task_of(data, model)
+        modules = tracked_modules(model, settings.modules)
+        facts, digest = _facts(task), weights_digest(model, modules)
     job = {
         "settings": settings.as_json(),
         "data": [facts.n_examples, facts.n_positions, facts.sha256],
         "model": digest,
         "cutting": asdict(cutting),
     }
-    with _places(folder, job, workers) as (whole, parts), at_rest(model):
+    _refuse_unlike(workers, job)
+    with workers.together(), _places(folder, job, workers) as (whole, parts), at_rest(model):
+        with workers.together():
+            refuse_mixing(model, modules, task)
         layers: dict[str, LayerFactors] = {}
         for number, some in enumerate(_parts_of(modules, cutting.module_parts)):
             stages = _Stages(
@@ -124,7 +129,7 @@ def fit_factors(
                 save_layers(file, fitted, settings.kept_precision.torch)
         if whole is not None:
             save_header(whole, settings, facts, digest, list(layers))
-    workers.gather(None)  # nobody looks into the folder before it is whole
+    # All are here: nobody looks into the folder before it is whole.
     return Factors(settings, facts, digest, layers)
 
 
@@ -133,11 +138,22 @@ def _places(
     folder: Path | None, job: object, workers: Workers
 ) -> Generator[tuple[Path | None, Path | None]]:
     """Where the result goes and where sums are kept; only the leader has them."""
-    if folder is None or not workers.leads:
-        yield None, None
-        return
-    with resumable_folder(folder, job) as unfinished:
-        yield unfinished.whole, unfinished.parts
+    with ExitStack() as stack:
+        with workers.together():
+            unfinished = (
+                stack.enter_context(resumable_folder(folder, job))
+                if folder is not None and workers.leads
+                else None
+            )
+        yield (None, None) if unfinished is None else (unfinished.whole, unfinished.parts)
+
+
+def _refuse_unlike(workers: Workers, job: object) -> None:
+    if any(other != job for other in workers.gather(job)):
+        raise InvalidInput(
+            "the processes were given different models, data or settings",
+            "start all of them with the same arguments, on the same files",
+        )
 
 
 def _facts(task: Task) -> DataFacts:
@@ -200,21 +216,30 @@ class _Stages:
         empty = [self._empty_bases(tracked) for tracked in self.modules]
         tensors = _named(LayerFactors(pair, None).as_tensors() for pair in empty)
         if not self.checkpoints.restore(result, tensors):
-            pairs = self._covariances(sums)
-            for done, (tracked, pair, bases) in enumerate(
-                zip(self.modules, pairs, empty, strict=True)
+            self._eigenvectors(self._covariances(sums), empty)
+            self.checkpoints.keep(result, tensors, 1)
+            self.checkpoints.drop(sums)
+        else:
+            self.workers.broadcast(tensors.values())
+        return empty
+
+    def _eigenvectors(self, pairs: Sequence[_Pair], into: Sequence[_Bases]) -> None:
+        """Each layer's are found by one process, and used by all: another's might differ in sign or order."""
+        workers, n = self.workers, len(pairs)
+        owners = [number % workers.size for number in range(n)]
+        workers.broadcast(t for pair in pairs for c in pair for t in c.totals)
+        with workers.together():
+            for number, (tracked, pair, bases) in enumerate(
+                zip(self.modules, pairs, into, strict=True)
             ):
-                self.progress("eigenvectors", done, len(pairs))
-                if self.workers.leads:
+                self.progress("eigenvectors", number, n)
+                if owners[number] == workers.rank:
                     self._decompose(tracked, pair, bases)
                 for covariance in pair:
                     covariance.totals.clear()
-            self.progress("eigenvectors", len(pairs), len(pairs))
-            self.checkpoints.keep(result, tensors, 1)
-            self.checkpoints.drop(sums)
-        # Another machine's eigenvectors might differ in sign or order: all use the leader's.
-        self.workers.broadcast(tensors.values())
-        return empty
+        for owner, bases in zip(owners, into, strict=True):
+            workers.broadcast(LayerFactors(bases, None).as_tensors().values(), owner)
+        self.progress("eigenvectors", n, n)
 
     def _empty_bases(self, tracked: TrackedModule) -> _Bases:
         settings, device = self.settings, self.device
@@ -293,9 +318,18 @@ class _Stages:
         tensors = _named({"": total} for total in totals)
         self._sum_over_data(name, "second moments", tensors, consumer)
         self.workers.broadcast(totals)
+        self._refuse_unbounded(totals)
         return [
             total.div_(self.facts.n_examples).to(settings.kept_precision.torch) for total in totals
         ]
+
+    def _refuse_unbounded(self, totals: Sequence[Tensor]) -> None:
+        for tracked, total in zip(self.modules, totals, strict=True):
+            if not torch.isfinite(total).all():
+                raise InvalidInput(
+                    f"{tracked.name}: second moments are not finite (NaN or infinite)",
+                    "use another precision (bfloat16 or float32), or mend the weights",
+                )
 
     def _sum_over_data(
         self,
@@ -312,18 +346,19 @@ class _Stages:
         begin = self.checkpoints.restore(name, tensors)
         done = sum(len(rows) for part in range(begin) for rows in every[part::n_parts])
         for part in range(begin, n_parts):
-            for rows in self.workers.share(every[part::n_parts]):
-                self.progress(what, done, len(self.task))
-                batch = self.task.batch(rows, self.device)
-                backward(
-                    self.model,
-                    self.modules,
-                    self.task,
-                    batch,
-                    self._gradient(batch),
-                    consumer(batch),
-                )
-                done += len(rows)
+            with self.workers.together():
+                for rows in self.workers.share(every[part::n_parts]):
+                    self.progress(what, done, len(self.task))
+                    batch = self.task.batch(rows, self.device)
+                    backward(
+                        self.model,
+                        self.modules,
+                        self.task,
+                        batch,
+                        self._gradient(batch),
+                        consumer(batch),
+                    )
+                    done += len(rows)
             self.workers.to_leader(tensors.values())
             self.checkpoints.keep(name, tensors, part + 1)
         self.progress(what, len(self.task), len(self.task))

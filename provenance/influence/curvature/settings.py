@@ -60,7 +60,8 @@ class FactorSettings:
             needs d^2 / blocks numbers for each of its two bases (Grosse et al., appendix A).
         seed: Of the drawn targets.
         product_precision: In which activations and gradients are multiplied.
-        sum_precision: In which these products are summed over the data.
+        sum_precision: In which these products are summed over the data; not bfloat16, whose sums of small
+            terms stop growing at 256 times a term.
         kept_precision: In which bases and eigenvalues are kept. Eigendecompositions are always in float64.
 
     Raises:
@@ -84,6 +85,11 @@ class FactorSettings:
                 raise InvalidInput(
                     f"{name}: expected {', '.join(kind)}, got {getattr(self, name)!r}"
                 ) from None
+        if self.sum_precision is Precision.BFLOAT16:
+            raise InvalidInput(
+                "sum_precision: sums over many examples are lost in bfloat16",
+                "use float32; product_precision and kept_precision may be bfloat16",
+            )
         if self.blocks < 1:
             raise InvalidInput(f"blocks: expected at least 1, got {self.blocks}")
         if not 0 <= self.seed < 1 << 64:
