@@ -1,19 +1,15 @@
 """`bookplate influence fit`: the curvature of a model's loss, once for all queries."""
 
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from .influence_options import ModelUse, ProgressShown, Texts, load_model, uses_model
+from .influence_options import ModelUse, ProgressShown, Texts, load_model, processes, uses_model
 from .options import AsJson, IdColumn, Seed, TextColumn
 from .output import print_json, print_rows, working
 from .reporting import refuse_unfit
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
 
 __all__ = ["register"]
 
@@ -124,7 +120,7 @@ def fit(
         loaded = load_model(model, use)
         corpus = Corpus.of_texts(texts, text_column, id_column, model)
         drawn = corpus.draw(sequences, use.window(loaded.model), seed)
-    with _processes(), working("fitting"):
+    with processes() as rank, working("fitting"):
         factors = fit_factors(
             loaded.model,
             drawn.sequences,
@@ -133,6 +129,8 @@ def fit(
             cutting=cutting,
             progress=ProgressShown(),
         )
+    if rank:
+        return
     weights = sum(tracked.size for tracked in factors.modules_of(loaded.model))
     if as_json:
         print_json({
@@ -156,21 +154,3 @@ def fit(
             f"number of sequences that the model was trained on ({drawn.n_all:,} if these are all)",
         ),
     ])
-
-
-@contextmanager
-def _processes() -> "Generator[None]":
-    """The process group that torchrun asks for; none without it."""
-    import os
-
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield
-        return
-    import torch
-    from torch import distributed
-
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    try:
-        yield
-    finally:
-        distributed.destroy_process_group()

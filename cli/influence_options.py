@@ -1,7 +1,11 @@
 """Options that the influence commands share, each said once."""
 
+import os
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +19,7 @@ from .output import quiet_libraries, show_progress
 if TYPE_CHECKING:
     from ..provenance.suspect.local.loading import Loaded
 
-__all__ = ["ModelUse", "ProgressShown", "Texts", "load_model", "uses_model"]
+__all__ = ["ModelUse", "ProgressShown", "Texts", "load_model", "processes", "uses_model"]
 
 
 class PassDtypeName(StrEnum):
@@ -94,6 +98,24 @@ def load_model(name: str, use: ModelUse) -> "Loaded":
     quiet_libraries()
     loading = Loading(device=use.device, dtype=Dtype(use.dtype.value), adapter=use.adapter)
     return load(AutoModelForCausalLM, name, loading)
+
+
+@contextmanager
+def processes() -> Generator[int]:
+    """The process group that torchrun asks for, none without it; yields this process's rank."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield 0
+        return
+    import torch
+    from torch import distributed
+
+    # Some stages leave a process waiting for hours while another decomposes or writes.
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backend, timeout=timedelta(days=1))
+    try:
+        yield distributed.get_rank()
+    finally:
+        distributed.destroy_process_group()
 
 
 class ProgressShown:

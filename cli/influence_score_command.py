@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InvalidInput
-from .influence_options import ModelUse, ProgressShown, Texts, load_model, uses_model
+from .influence_options import ModelUse, ProgressShown, Texts, load_model, processes, uses_model
 from .options import AsJson, IdColumn, Seed, TextColumn
 from .output import print_json, print_note, print_rows, print_table, working
 from .reporting import now, refuse_unfit, repeat_command
@@ -84,7 +84,8 @@ def score(
     """Say for each query which documents made it more likely, and by how much; writes index.html.
 
     A score is the change of the completion's log-probability, in nats, if the document had counted twice in
-    training. It is an approximation, and no proof that a document was trained on.
+    training. It is an approximation, and no proof that a document was trained on. Several processes: torchrun
+    --no-python --nproc-per-node N bookplate influence score ...
     """
     from ..provenance.influence import Damping, Factors
     from ..provenance.influence.corpus import Corpus
@@ -120,8 +121,10 @@ def score(
         source_column=source_column,
         batch_positions=use.batch_tokens,
     )
-    with working("scoring"):
+    with processes() as rank, working("scoring"):
         summary = run(what, out, created=now(), command=repeat_command(), progress=ProgressShown())
+    if rank:
+        return
     if training_size is None:
         print_note(
             f"Without --training-size scores are of a training of {fitted.data.n_examples:,} sequences, as "

@@ -77,7 +77,9 @@ def score_documents(
         progress("documents", begin, len(documents))
         some = documents[begin : begin + _PER_PART]
         file = None if parts is None else parts / f"documents-{begin:09}.npz"
-        held = workers.from_leader(_read(file))
+        with workers.together():
+            found_before = _read(file)
+        held = workers.from_leader(found_before)
         if held is None:
             cut = [
                 window
@@ -86,7 +88,8 @@ def score_documents(
             ]
             scores = asked.scores(cut, wanted=wanted, batch_positions=batch_positions)
             held = _by_document(scores, [document.id for document in some])
-            _write(file, held)
+            with workers.together():
+                _write(file, held)
         found.append(held)
     progress("documents", len(documents), len(documents))
     table = np.concatenate(found, axis=1)

@@ -16,9 +16,9 @@ class InfluenceScores:
     weight in the training objective went from 1/N to 2/N (N = `training_size`). Positive: reading the
     candidate once more would make the query's completion more likely.
 
-    Trust the order of scores more than their size. EK-FAC inverts the curvature layer by layer, as if each had
-    to take up the change alone, so scores come out too large: in small regressors of three layers about 2 to
-    4 times, and right for the undivided Gauss-Newton matrix.
+    Trust the order of scores more than their size. EK-FAC inverts the curvature layer by layer, as if each
+    had to take up the change alone, so scores come out too large: in small regressors of three layers about
+    2 to 4 times, where the undivided Gauss-Newton matrix was right.
 
     Attributes:
         queries: Ids of the queries; Q of them.

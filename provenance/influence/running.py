@@ -1,9 +1,9 @@
 """A whole run: queries asked, documents chosen and scored, and everything about it written into one folder.
 
-    RUN/scores.parquet   a row per query and document: query, document, influence, tokens, self_influence,
-                         source, stratum and tfidf
-    RUN/index.html       the page to read
-    RUN/run.json         what was run on what, with digests
+RUN/scores.parquet   a row per query and document: query, document, influence, tokens, self_influence,
+source, stratum and tfidf
+RUN/index.html       the page to read
+RUN/run.json         what was run on what, with digests
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from ...errors import InsufficientEvidence, InvalidInput
-from ...files import canonical_json, new_file, read_json, resumable_folder, sha256_of_file
+from ...files import canonical_json, new_file, read_json, sha256_of_file
 from ...stats import Input
 from .choosing import NextCandidates
 from .corpus import Corpus
@@ -36,6 +36,7 @@ from .sequences import TokenSequence
 from .tail import PowerLaw, fit_power_law
 from .tfidf import Chosen, Filtered, FilterSettings, candidates_of, filter_recall, tfidf_filter
 from .tfidf.frequencies import document_frequencies
+from .workers import Workers
 
 __all__ = ["FinishedRun", "Run", "RunSummary", "read_next", "read_run", "run", "write_next"]
 
@@ -151,7 +152,8 @@ def run(
     """
     queries = tokenised(what.prompts, what.tokenizer)
     record = what.record()
-    with resumable_folder(folder, record) as unfinished:
+    workers = Workers.here()
+    with workers.together(), workers.new_folder(folder, record) as (whole, parts):
         progress("filter", 0, 1)
         filtered, documents, n_short = _chosen(what, queries)
         progress("filter", 1, 1)
@@ -169,7 +171,7 @@ def run(
             asked,
             documents,
             length=what.length,
-            parts=unfinished.parts,
+            parts=parts,
             self_influence=what.self_influence,
             batch_positions=what.batch_positions,
             progress=progress,
@@ -177,13 +179,14 @@ def run(
         sources = _sources(what, documents)
         recall = () if filtered is None else tuple(_recall(scores, c) for c in filtered.queries)
         table = _table(scores, filtered, what.only, sources)
-        with (unfinished.whole / SCORES).open("wb") as file:
-            table.write_parquet(file)
         page = _page(what, asked, documents, scores, filtered, recall, sources, created, command)
-        write_page(unfinished.whole / PAGE, page)
-        digests = {name: sha256_of_file(unfinished.whole / name) for name in (SCORES, PAGE)}
-        written = canonical_json({**record, "files": digests, "created": created})
-        (unfinished.whole / RECORD).write_bytes(written + b"\n")
+        if whole is not None:
+            with (whole / SCORES).open("wb") as file:
+                table.write_parquet(file)
+            write_page(whole / PAGE, page)
+            digests = {name: sha256_of_file(whole / name) for name in (SCORES, PAGE)}
+            written = canonical_json({**record, "files": digests, "created": created})
+            (whole / RECORD).write_bytes(written + b"\n")
     return RunSummary(scores=scores, filtered=filtered, recall=recall, n_short=n_short)
 
 

@@ -27,10 +27,11 @@ from .curvature.fitting import Progress
 from .curvature.moments import example_gradients
 from .curvature.settings import Precision
 from .directions import Directions, ThinDirections, WholeDirections, truncated
+from .heads import ending_at_head, task_of
 from .modules import TrackedModule
 from .results import InfluenceScores
 from .sequences import TokenSequence
-from .tasks import Batch, Task, task_of
+from .tasks import Batch, Task
 from .workers import Workers
 
 __all__ = ["Queries", "Wanted", "influence_scores"]
@@ -151,6 +152,7 @@ class Queries:
         with Workers.here().together():
             task = task_of(queries, model, "query")
             modules = factors.modules_of(model)
+            task = ending_at_head(task, model, modules)
             device, dtype = next(model.parameters()).device, precision.torch
             layers = [
                 LayerFactors(factors.layers[tracked.name].bases, None).to(device, dtype)
@@ -202,6 +204,7 @@ class Queries:
         workers, device = Workers.here(), next(self.model.parameters()).device
         with workers.together():
             task = task_of(candidates, self.model, "candidate")
+            task = ending_at_head(task, self.model, self.modules)
         sums = _Sums(self, task, wanted)
         every = list(batches(range(len(task)), task.length, lambda: batch_positions))
         done = 0

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ...errors import InvalidInput
 from .sequences import TokenSequence
 
-__all__ = ["Batch", "ClassificationTask", "RegressionTask", "Task", "TokenTask", "task_of"]
+__all__ = ["Batch", "ClassificationTask", "RegressionTask", "Task", "TokenTask"]
 
 _ELEMENTS_AT_ONCE = 1 << 22  # of logits: 16 MiB of float32
 _RUN = 256  # tokens whose probabilities are summed first when one is drawn
@@ -100,16 +100,23 @@ class TokenTask(Task):
     Args:
         sequences: What is read.
         what: What errors call a sequence, e.g. "query".
+        head: The model's output layer, if logits are what it makes of the last hidden states and nothing
+            more. The graph then ends at these, and logits are only ever held for some positions.
 
     Raises:
         InvalidInput: If there are none, or one has nothing to score.
     """
 
-    def __init__(self, sequences: Sequence[TokenSequence], what: str = "sequence") -> None:
+    def __init__(
+        self,
+        sequences: Sequence[TokenSequence],
+        what: str = "sequence",
+        head: nn.Linear | None = None,
+    ) -> None:
         if not sequences:
             raise InvalidInput(f"expected at least one {what}, got none")
         self.sequences = sequences
-        self._what = what
+        self.what, self._head = what, head
         for row, sequence in enumerate(sequences):
             if not 1 <= sequence.first_scored < len(sequence.tokens):
                 raise InvalidInput(
@@ -134,7 +141,7 @@ class TokenTask(Task):
 
     def name(self, row: int) -> str:
         """See `Task`."""
-        return f"{self._what} {self.sequences[row].id!r}"
+        return f"{self.what} {self.sequences[row].id!r}"
 
     def check(self, model: Any) -> None:
         """Refuse sequences that the model cannot read.
@@ -195,7 +202,7 @@ class TokenTask(Task):
         tokens = longest.tokens[:7]
         other = min(set(longest.tokens) - {tokens[-2]}, default=1 if tokens[-2] == 0 else 0)
         pair = (tokens, (*tokens[:-2], other, tokens[-1]))
-        task = TokenTask([TokenSequence(longest.id, some) for some in pair], self._what)
+        task = TokenTask([TokenSequence(longest.id, some) for some in pair], self.what)
         return task.batch([0, 1], device)
 
     def positions(self, batch: Batch) -> int:
@@ -203,19 +210,57 @@ class TokenTask(Task):
         return batch.inputs.shape[1]
 
     def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Logits, shape (B, T, vocabulary)."""
+        """Logits, shape (B, T, vocabulary); with a head the last hidden states, shape (B, T, width)."""
+        if self._head is not None:
+            base: Any = model.base_model
+            states: Tensor = base(input_ids=batch.inputs, use_cache=False).last_hidden_state
+            return states
         logits: Tensor = model(input_ids=batch.inputs, use_cache=False).logits
         return logits
 
     def gradient(self, outputs: Tensor, batch: Batch) -> Tensor:
         """See `Task`."""
-        return _softmax_gradient(outputs, batch, batch.targets)
+        return self._gradient(outputs, batch, batch.targets)
 
     def sampled_gradient(self, outputs: Tensor, batch: Batch, seed: int) -> Tensor:
         """See `Task`."""
         width = batch.inputs.shape[1]
         uniform = np.stack([_stream(seed, row).random(width) for row in batch.rows])
-        return _softmax_gradient(outputs, batch, torch.from_numpy(uniform).to(outputs.device))
+        return self._gradient(outputs, batch, torch.from_numpy(uniform).to(outputs.device))
+
+    def _gradient(self, outputs: Tensor, batch: Batch, targets: Tensor) -> Tensor:
+        if self._head is None:
+            return _softmax_gradient(outputs, batch, targets)
+        states, flat = outputs.detach().flatten(0, 1), targets.flatten()
+        gradient = torch.empty_like(states)
+        at_once = max(_ELEMENTS_AT_ONCE // self._head.out_features, 1)
+        with torch.no_grad():
+            for begin in range(0, len(states), at_once):
+                some = slice(begin, begin + at_once)
+                logits = self._head(states[some])
+                if not torch.isfinite(logits.sum(dtype=torch.float32)):
+                    self._refuse_not_finite(logits, begin // outputs.shape[1], batch)
+                at_logits = _probability_gradient(logits, flat[some]).to(logits.dtype)
+                gradient[some] = at_logits @ self._head.weight
+        result = gradient.view_as(outputs)
+        return result if batch.scored is None else result * batch.scored[..., None]
+
+    def _refuse_not_finite(self, logits: Tensor, line: int, batch: Batch) -> None:
+        if torch.isfinite(logits).all():
+            return  # only their sum is infinite
+        raise InvalidInput(
+            f"{self.name(batch.rows[line])} or one near it: the model's outputs are not finite (NaN or "
+            "infinite)",
+            "use another precision (bfloat16 or float32), or mend the weights",
+        )
+
+
+def _probability_gradient(logits: Tensor, targets: Tensor) -> Tensor:
+    """The same for rows of logits, shape (n, V), and targets of shape (n,); float32."""
+    probability = torch.softmax(logits.float(), -1)
+    drawn = targets.is_floating_point()
+    chosen = _inverse_cdf(probability, targets) if drawn else targets
+    return probability.scatter_add_(1, chosen[:, None], -torch.ones_like(probability[:, :1]))
 
 
 def _softmax_gradient(logits: Tensor, batch: Batch, targets: Tensor) -> Tensor:
@@ -227,15 +272,11 @@ def _softmax_gradient(logits: Tensor, batch: Batch, targets: Tensor) -> Tensor:
     detached = logits.detach()
     gradient = torch.empty_like(detached)
     flat, result = detached.flatten(0, -2), gradient.flatten(0, -2)
-    drawn = targets.is_floating_point()
     targets = targets.flatten()
     at_once = max(_ELEMENTS_AT_ONCE // flat.shape[1], 1)
     for begin in range(0, len(flat), at_once):
         some = slice(begin, begin + at_once)
-        probability = torch.softmax(flat[some].float(), -1)
-        chosen = _inverse_cdf(probability, targets[some]) if drawn else targets[some]
-        probability.scatter_add_(1, chosen[:, None], -torch.ones_like(probability[:, :1]))
-        result[some] = probability
+        result[some] = _probability_gradient(flat[some], targets[some])
     if batch.scored is not None:
         gradient *= batch.scored[..., None]
     return gradient
@@ -339,12 +380,3 @@ class ClassificationTask(RegressionTask):
         """See `Task`."""
         uniform = np.array([_stream(seed, row).random() for row in batch.rows])
         return _softmax_gradient(outputs, batch, torch.from_numpy(uniform).to(outputs.device))
-
-
-def task_of(data: Task | Sequence[TokenSequence], model: nn.Module, what: str = "sequence") -> Task:
-    """Sequences as a task that was checked against the model; a task as it is."""
-    if isinstance(data, Task):
-        return data
-    task = TokenTask(data, what)
-    task.check(model)
-    return task

@@ -1,14 +1,15 @@
 """Several processes that share the examples among them, as torchrun starts them."""
 
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import Tensor, distributed
 
 from ...errors import BookplateError, InvalidInput
-from ...files import Interrupted
+from ...files import Interrupted, resumable_folder
 
 __all__ = ["Workers"]
 
@@ -105,6 +106,27 @@ class Workers:
             distributed.reduce(tensor, dst=0)
             if not self.leads:
                 tensor.zero_()
+
+    @contextmanager
+    def new_folder(
+        self, folder: Path | None, job: Any
+    ) -> Generator[tuple[Path | None, Path | None]]:
+        """`files.resumable_folder` for all: where the result goes, and where parts are kept.
+
+        Only rank 0 is told the places, and makes the folder when all leave the block.
+
+        Args:
+            folder: Folder to make, or None for none.
+            job: What is being done, as JSON.
+        """
+        with ExitStack() as stack:
+            with self.together():
+                unfinished = (
+                    stack.enter_context(resumable_folder(folder, job))
+                    if folder is not None and self.leads
+                    else None
+                )
+            yield (None, None) if unfinished is None else (unfinished.whole, unfinished.parts)
 
     def broadcast(self, tensors: Iterable[Tensor], source: int = 0) -> None:
         """Give all what one of them holds, in place."""

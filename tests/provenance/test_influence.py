@@ -36,6 +36,7 @@ from bookplate.provenance.influence.capture import at_rest, backward
 from bookplate.provenance.influence.curvature.covariances import Covariance
 from bookplate.provenance.influence.curvature.moments import example_gradients
 from bookplate.provenance.influence.directions import ThinDirections, WholeDirections, truncated
+from bookplate.provenance.influence.heads import ending_at_head, plain_head
 from bookplate.provenance.influence.tasks import Batch, _inverse_cdf
 from scipy import stats
 from torch import nn
@@ -503,6 +504,48 @@ def test_layers_that_work_in_place_and_start_the_graph():
     loss.backward()
     torch.testing.assert_close(heard[0], net[0].weight.grad)
     torch.testing.assert_close(heard[1], net[2].weight.grad)
+
+
+def test_ending_at_the_head_changes_nothing(model):
+    modules, sequences = tracked_modules(model), some_sequences(9, first_scored=3)
+    task = TokenTask(sequences)
+    short = ending_at_head(task, model, modules)
+    assert plain_head(model, modules) is model.get_output_embeddings()
+    batch = task.batch(range(9), torch.device("cpu"))
+    for seed in (None, 4):
+        heard = {}
+        for name, asked in (("logits", task), ("head", short)):
+
+            def gradient(outputs, asked=asked, seed=seed):
+                if seed is None:
+                    return asked.gradient(outputs, batch)
+                return asked.sampled_gradient(outputs, batch, seed)
+
+            with at_rest(model):
+                pairs = heard[name] = {}
+                backward(
+                    model, modules, asked, batch, gradient,
+                    lambda number, a, g, pairs=pairs: pairs.__setitem__(number, g),
+                )  # fmt: skip
+        for number, found in heard["logits"].items():
+            torch.testing.assert_close(heard["head"][number], found, rtol=1e-4, atol=1e-6)
+
+
+def test_heads_that_do_more_or_are_listened_at_are_left_to_the_model():
+    model = gpt_neox()
+    assert plain_head(model, tracked_modules(model, ["*"])) is None
+    model.get_output_embeddings().register_forward_hook(lambda module, args, out: out)
+    assert plain_head(model, tracked_modules(model)) is None
+
+    class Capped(type(model)):
+        def forward(self, *args, **options):
+            out = super().forward(*args, **options)
+            out.logits = 5 * torch.tanh(out.logits / 5)
+            return out
+
+    model = gpt_neox()
+    model.__class__ = Capped
+    assert plain_head(model, tracked_modules(model)) is None
 
 
 def test_default_layers_are_those_of_the_mlps(model):

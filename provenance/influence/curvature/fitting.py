@@ -10,8 +10,7 @@ share of the batches.
 """
 
 import itertools
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from ....errors import InvalidInput
-from ....files import resumable_folder
 from ...suspect.local.batching import batches
 from ..capture import Consumer, at_rest, backward, refuse_mixing
+from ..heads import ending_at_head, task_of
 from ..modules import TrackedModule, tracked_modules, weights_digest
 from ..sequences import TokenSequence
-from ..tasks import Batch, Task, task_of
+from ..tasks import Batch, Task
 from ..workers import Workers
 from .bases import Basis, eigenbasis
 from .checkpoints import Checkpoints
@@ -99,6 +98,7 @@ def fit_factors(
         task = task_of(data, model)
         modules = tracked_modules(model, settings.modules)
         facts, digest = _facts(task), weights_digest(model, modules)
+        task = ending_at_head(task, model, modules)
     job = {
         "settings": settings.as_json(),
         "data": [facts.n_examples, facts.n_positions, facts.sha256],
@@ -106,7 +106,7 @@ def fit_factors(
         "cutting": asdict(cutting),
     }
     _refuse_unlike(workers, job)
-    with workers.together(), _places(folder, job, workers) as (whole, parts), at_rest(model):
+    with workers.together(), workers.new_folder(folder, job) as (whole, parts), at_rest(model):
         with workers.together():
             refuse_mixing(model, modules, task)
         layers: dict[str, LayerFactors] = {}
@@ -131,21 +131,6 @@ def fit_factors(
             save_header(whole, settings, facts, digest, list(layers))
     # All are here: nobody looks into the folder before it is whole.
     return Factors(settings, facts, digest, layers)
-
-
-@contextmanager
-def _places(
-    folder: Path | None, job: object, workers: Workers
-) -> Generator[tuple[Path | None, Path | None]]:
-    """Where the result goes and where sums are kept; only the leader has them."""
-    with ExitStack() as stack:
-        with workers.together():
-            unfinished = (
-                stack.enter_context(resumable_folder(folder, job))
-                if folder is not None and workers.leads
-                else None
-            )
-        yield (None, None) if unfinished is None else (unfinished.whole, unfinished.parts)
 
 
 def _refuse_unlike(workers: Workers, job: object) -> None:
