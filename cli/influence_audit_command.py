@@ -8,7 +8,6 @@ import typer
 from ..errors import InvalidInput
 from .options import Alpha, AsJson, Report, Seed
 from .output import effect_line
-from .reporting import conclude, refuse_unfit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +67,7 @@ def audit(
     from ..provenance.influence.audit import influence_audit
     from ..provenance.influence.running import read_run
     from ..stats import Input
+    from .reporting import conclude, refuse_unfit
 
     refuse_unfit(report, alpha, seed)
     ids = _claimed_ids(claimed)

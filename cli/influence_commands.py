@@ -6,6 +6,7 @@ from . import (
     influence_audit_command,
     influence_fit_command,
     influence_next_command,
+    influence_plan_command,
     influence_score_command,
 )
 
@@ -16,6 +17,7 @@ app = typer.Typer(
     "filter.",
     no_args_is_help=True,
 )
+influence_plan_command.register(app)
 influence_fit_command.register(app)
 influence_score_command.register(app)
 influence_next_command.register(app)

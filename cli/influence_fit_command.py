@@ -9,7 +9,6 @@ import typer
 from .influence_options import ModelUse, ProgressShown, Texts, load_model, processes, uses_model
 from .options import AsJson, IdColumn, Seed, TextColumn
 from .output import print_json, print_rows, working
-from .reporting import refuse_unfit
 
 __all__ = ["register"]
 
@@ -102,6 +101,7 @@ def fit(
         fit_factors,
     )
     from ..provenance.influence.corpus import Corpus
+    from .reporting import refuse_unfit
 
     refuse_unfit(out, seed=seed)
     settings = FactorSettings(

@@ -9,7 +9,6 @@ from ..errors import InvalidInput
 from .influence_options import Texts
 from .options import AsJson, IdColumn, Seed, TextColumn
 from .output import effect_line, print_json, print_note, print_rows, working
-from .reporting import refuse_unfit
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,6 +50,7 @@ def next_documents(
     from ..provenance.influence.corpus import Corpus
     from ..provenance.influence.running import read_run, write_next
     from ..provenance.influence.surrogate import fit_surrogate
+    from .reporting import refuse_unfit
 
     refuse_unfit(out, seed=seed)
     if not runs:

@@ -9,7 +9,6 @@ from ..errors import InvalidInput
 from .influence_options import ModelUse, ProgressShown, Texts, load_model, processes, uses_model
 from .options import AsJson, IdColumn, Seed, TextColumn
 from .output import print_json, print_note, print_rows, print_table, working
-from .reporting import now, refuse_unfit, repeat_command
 
 if TYPE_CHECKING:
     from ..provenance.influence.running import RunSummary
@@ -92,6 +91,7 @@ def score(
     from ..provenance.influence.prompts import read_prompts
     from ..provenance.influence.running import PAGE, Run, read_next, run
     from ..provenance.influence.tfidf import FilterSettings
+    from .reporting import now, refuse_unfit, repeat_command
 
     refuse_unfit(out, seed=seed)
     if training_size is not None and training_size < 1:

@@ -90,6 +90,11 @@ def some_sequences(n, seed=0, *, first_scored=1, least=5, most=18, prefix="d"):
     ]
 
 
+def scores_with(model, factors, **options):
+    queries = some_sequences(3, 1, first_scored=4, prefix="q")
+    return influence_scores(model, factors, queries, some_sequences(14, 2), **options)
+
+
 def main():
     folder = Path(sys.argv[1])
     torch.set_num_threads(1)

@@ -32,7 +32,7 @@ from .factors import DataFacts, Factors, LayerFactors, save_header, save_layers
 from .moments import add_squares, example_gradients
 from .settings import FactorSettings, Fisher, Strategy
 
-__all__ = ["Cutting", "Progress", "fit_factors"]
+__all__ = ["Cutting", "Progress", "Stages", "fit_factors", "parts_of"]
 
 # Called with what is being done, how much of it is done, and of how much.
 Progress = Callable[[str, int, int], object]
@@ -110,8 +110,8 @@ def fit_factors(
         with workers.together():
             refuse_mixing(model, modules, task)
         layers: dict[str, LayerFactors] = {}
-        for number, some in enumerate(_parts_of(modules, cutting.module_parts)):
-            stages = _Stages(
+        for number, some in enumerate(parts_of(modules, cutting.module_parts)):
+            stages = Stages(
                 model,
                 some,
                 task,
@@ -146,15 +146,16 @@ def _facts(task: Task) -> DataFacts:
     return DataFacts(len(task), n_positions, task.digest())
 
 
-def _parts_of(modules: Sequence[TrackedModule], parts: int) -> Sequence[Sequence[TrackedModule]]:
+def parts_of(modules: Sequence[TrackedModule], parts: int) -> Sequence[Sequence[TrackedModule]]:
+    """Layers that are worked on one after the other, in at most so many parts."""
     n = min(parts, len(modules))
     cuts = [len(modules) * i // n for i in range(n + 1)]
     return [modules[begin:end] for begin, end in itertools.pairwise(cuts)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Stages:
-    """The stages for some layers."""
+class Stages:
+    """The stages of a fit for some layers; `plan` rehearses them."""
 
     model: nn.Module
     modules: Sequence[TrackedModule]
@@ -168,6 +169,7 @@ class _Stages:
 
     @property
     def device(self) -> torch.device:
+        """Where the model is."""
         return next(self.model.parameters()).device
 
     def run(self, number: int) -> dict[str, LayerFactors]:
