@@ -41,7 +41,7 @@ from scipy import stats
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parent))
-from influence_models import gpt2, gpt_neox, opt, some_sequences
+from influence_models import gpt2, gpt_neox, opt, scores_with, some_sequences
 
 EVERYTHING = Wanted(by_token=True, by_module=True, self_influence=True)
 
