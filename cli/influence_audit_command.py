@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..provenance.influence.running import FinishedRun
+    from ..provenance.influence.records import FinishedRun
     from ..provenance.influence.shares import ClaimedShare
 
 __all__ = ["register"]
@@ -65,7 +65,7 @@ def audit(
 
     from ..files import sha256_of_file
     from ..provenance.influence.audit import influence_audit
-    from ..provenance.influence.running import read_run
+    from ..provenance.influence.records import read_run
     from ..stats import Input
     from .reporting import conclude, refuse_unfit
 

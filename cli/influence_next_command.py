@@ -48,7 +48,7 @@ def next_documents(
 
     from ..provenance.influence.choosing import choose_next
     from ..provenance.influence.corpus import Corpus
-    from ..provenance.influence.running import read_run, write_next
+    from ..provenance.influence.records import read_run, write_next
     from ..provenance.influence.surrogate import fit_surrogate
     from .reporting import refuse_unfit
 

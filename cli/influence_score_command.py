@@ -89,7 +89,9 @@ def score(
     from ..provenance.influence import Damping, Factors
     from ..provenance.influence.corpus import Corpus
     from ..provenance.influence.prompts import read_prompts
-    from ..provenance.influence.running import PAGE, Run, read_next, run
+    from ..provenance.influence.records import PAGE, read_next
+    from ..provenance.influence.request import Run
+    from ..provenance.influence.running import run
     from ..provenance.influence.tfidf import FilterSettings
     from .reporting import now, refuse_unfit, repeat_command
 
