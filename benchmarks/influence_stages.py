@@ -2,8 +2,9 @@
 
     python benchmarks/influence_stages.py TOOL MODEL DATA BATCH time|memory
 
-Processor time is measured between two bare forward and backward passes over the same data, which it is given as a
-multiple of. Memory is the highest resident set while fitting and scoring, above what was resident before.
+Processor time is measured between two bare forward and backward passes over the same data, which it is given
+as a multiple of. Memory is the highest resident set while fitting and scoring, above what was resident
+before.
 """
 
 import importlib
@@ -39,7 +40,7 @@ Tool = Callable[[nn.Module, Data, Data, Path, int], Callable[[], dict[str, float
 
 
 def bare(model: nn.Module, sequences: Data, batch: int) -> float:
-    """Processor seconds of one forward and backward pass over all sequences, with gradients of all weights."""
+    """Processor seconds of a forward and backward pass over all sequences, with all gradients."""
     tokens = torch.tensor([sequence.tokens for sequence in sequences])
     model.train()
     began = time.process_time()
