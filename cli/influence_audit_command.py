@@ -1,5 +1,6 @@
 """`bookplate influence audit`: do claimed documents influence a behaviour more than matched controls?"""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from ..provenance.influence.shares import ClaimedShare
 
 __all__ = ["register"]
+
+_NO_SOURCES = (
+    "The run was made without --source-column: documents were compared with others of similar length from "
+    "any source. Where claimed documents and controls come from different sources, a small p may only say so."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -70,16 +76,18 @@ def audit(
     from .reporting import conclude, refuse_unfit
 
     refuse_unfit(report, alpha, seed)
-    ids = _claimed_ids(claimed)
+    listed = _claimed_ids(claimed)
     finished = read_run(run)
     if (finished.table["stratum"] != "all").any():
         raise InvalidInput(
-            f"{run}: a filter chose its documents by what they share with the queries, so claimed ones and "
-            "controls were not picked alike",
+            f"{run}: a filter, or 'next', chose its documents for their likely influence, so claimed ones "
+            "and controls were not picked alike",
             "score the claimed documents and their controls with --all",
         )
     names, scores, lengths, sources = _columns(finished)
-    if missing := sorted(ids - set(names)):
+    known = set(names)
+    ids = {name if name in known else name.strip() for name in listed}
+    if missing := sorted(ids - known):
         raise InvalidInput(
             f"{claimed}: {len(missing):,} of {len(ids):,} ids were not scored, e.g. {missing[0]!r}",
             "score all claimed documents, or correct the list",
@@ -98,6 +106,10 @@ def audit(
     )
     one = done.pooled if pooled else None
     findings = done.findings if one is None else (one,)
+    if finished.record.get("source_column") is None:
+        findings = tuple(
+            replace(finding, warnings=(_NO_SOURCES, *finding.warnings)) for finding in findings
+        )
     conclude(
         f"{len(queries)} behaviours of {finished.record['model']['name']}",
         findings,
@@ -114,10 +126,10 @@ def audit(
 
 def _claimed_ids(path: Path) -> set[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # an id may hold other line breaks
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    found = {line.strip() for line in lines if line.strip()}
+    found = {line.removesuffix("\r") for line in lines if line.strip()}
     if not found:
         raise InvalidInput(f"{path}: names no document", "write one id per line")
     return found

@@ -48,18 +48,20 @@ def next_documents(
 
     from ..provenance.influence.choosing import choose_next
     from ..provenance.influence.corpus import Corpus
-    from ..provenance.influence.records import read_run, write_next
+    from ..provenance.influence.records import read_run, refuse_mixed, write_next
     from ..provenance.influence.surrogate import fit_surrogate
     from .reporting import refuse_unfit
 
     refuse_unfit(out, seed=seed)
     if not runs:
         raise InvalidInput("--run: expected at least one run")
-    table = pl.concat([read_run(folder).table for folder in runs])
-    queries, names, influence, at_random = _columns(table)
+    finished = [read_run(folder) for folder in runs]
     corpus = Corpus(texts, text_column, id_column)
+    refuse_mixed(finished, corpus)
+    queries, names, influence, at_random = _columns(pl.concat([run.table for run in finished]))
     with working("learning"):
         scored = set(names)
+        corpus.positions_of(scored)  # refuses ids of several documents
         held = {name: text for name, text in corpus.texts() if name in scored}
         if missing := sorted(scored - held.keys()):
             raise InvalidInput(

@@ -96,8 +96,27 @@ def load_model(name: str, use: ModelUse) -> "Loaded":
     from ..provenance.suspect.local.loading import Dtype, Loading, load
 
     quiet_libraries()
-    loading = Loading(device=use.device, dtype=Dtype(use.dtype.value), adapter=use.adapter)
+    loading = Loading(
+        device=_own_device(use.device), dtype=Dtype(use.dtype.value), adapter=use.adapter
+    )
     return load(AutoModelForCausalLM, name, loading)
+
+
+def _own_device(name: str) -> str:
+    """Of several processes on a machine with GPUs each has its own."""
+    import torch
+
+    if name not in {"auto", "cuda"} or not torch.cuda.is_available():
+        return name
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return name
+    rank, n = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if rank >= n:
+        raise InvalidInput(
+            f"{rank + 1} processes or more, but {n} GPUs here", f"start at most {n} on this machine"
+        )
+    torch.cuda.set_device(rank)
+    return f"cuda:{rank}"
 
 
 @contextmanager
@@ -109,8 +128,9 @@ def processes() -> Generator[int]:
     import torch
     from torch import distributed
 
+    # A model on the CPU is possible on a machine with GPUs, too: each device has its backend.
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     # Some stages leave a process waiting for hours while another decomposes or writes.
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backend, timeout=timedelta(days=1))
     try:
         yield distributed.get_rank()

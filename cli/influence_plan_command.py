@@ -1,5 +1,6 @@
 """`bookplate influence plan`: memory, disk and time of each stage before anything runs."""
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -105,7 +106,7 @@ def plan(
     what: dict[str, Any] = {
         "fitted": Amount.equal(sequences, length),
         "candidates": Amount.equal(candidates, length),
-        "queries": Amount.equal(queries, query_length or length),
+        "queries": Amount.equal(queries, length if query_length is None else query_length),
         "settings": FactorSettings(
             strategy=Strategy(strategy.value),
             modules=tuple(modules or MLP_MODULES),
@@ -160,7 +161,10 @@ def bytes_of(text: str, option: str) -> int:
         raise InvalidInput(f"{option}: expected a size such as 16GiB, got {text!r}")
     number, unit, binary = found.groups()
     decimal = not binary and text.strip().lower().endswith("b") and unit
-    return int(float(number) * (1000 if decimal else 1024) ** _UNITS[unit.lower()])
+    size = float(number) * (1000 if decimal else 1024) ** _UNITS[unit.lower()]
+    if not math.isfinite(size):
+        raise InvalidInput(f"{option}: {text[:20]}... is beyond any machine")
+    return int(size)
 
 
 def _show(planned: "Plan") -> None:

@@ -98,6 +98,10 @@ def score(
     refuse_unfit(out, seed=seed)
     if training_size is not None and training_size < 1:
         raise InvalidInput(f"--training-size: expected at least 1, got {training_size}")
+    if use.batch_tokens < 1:
+        raise InvalidInput(f"--batch-tokens: expected at least 1, got {use.batch_tokens}")
+    if every and only is not None:
+        raise InvalidInput("--all, --only: give one of them")
     prompts = read_prompts(queries)
     strength = Damping(factor=damping)
     filtering = None if every else FilterSettings(k=top, n_random=random, n_bottom=bottom)

@@ -1,6 +1,7 @@
 """Documents of a corpus on disk: read, drawn from, cut into sequences."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ...errors import InvalidInput
+from ...files import sha256_of_file
 from ..palimpsest.ngrams import ModelTokenizer, Tokenizer
 from ..palimpsest.transcript.tables import SUFFIXES, frames_of, schema_of
 from .sequences import TokenSequence, windows
@@ -72,20 +74,88 @@ class Corpus:
         """
         if not self.path.is_dir():
             return (self.path,)
-        found = tuple(sorted(p for p in self.path.rglob("*") if p.suffix in SUFFIXES))
+        found = tuple(
+            sorted(p for p in self.path.rglob("*") if p.suffix in SUFFIXES and p.is_file())
+        )
         if not found:
             raise InvalidInput(f"{self.path}: holds no .parquet or .jsonl file")
         return found
 
+    def digests(self) -> Mapping[str, str]:
+        """SHA-256 of each file, by its place in the folder.
+
+        Raises:
+            InvalidInput: If a file cannot be read.
+        """
+        root = self.path if self.path.is_dir() else self.path.parent
+        try:
+            return {p.relative_to(root).as_posix(): sha256_of_file(p) for p in self.files()}
+        except OSError as error:
+            raise InvalidInput(f"{self.path}: cannot be read: {error}") from error
+
     def documents(self) -> DocumentFiles:
         """The documents, batch by batch."""
-        return DocumentFiles(
-            self.files(), self.column, id_column=self.id_column, tokenizer=self.tokenizer
-        )
+        return _NamedFiles(self)
 
-    def column_at(self, positions: NDArray[np.int64], column: str) -> list[str]:
-        """Another column's values, as texts, at ascending positions."""
-        return DocumentFiles(self.files(), self.column, id_column=column).ids(positions)
+    def column_at(self, positions: NDArray[np.int64], column: str) -> list[str | None]:
+        """Another column's values, as texts, at ascending positions; None where there is none.
+
+        Raises:
+            InvalidInput: If a file has no such column, or there are fewer documents.
+        """
+        found: list[str | None] = []
+        for first, values in self._values(column):
+            low, high = np.searchsorted(positions, (first, first + len(values)))
+            found += [values[row] for row in (positions[low:high] - first).tolist()]
+        if len(found) != positions.size:
+            raise InvalidInput(
+                f"{self.path}: has fewer documents than when it was read before",
+                "let nobody write to it meanwhile",
+            )
+        return found
+
+    def positions_of(self, names: Collection[str]) -> NDArray[np.int64]:
+        """Where documents of these names are, ascending; nothing for a name that is not there.
+
+        Args:
+            names: Ids, a set or a mapping.
+
+        Raises:
+            InvalidInput: If two documents have one of them.
+        """
+        if self.id_column is None:
+            n = self.n_documents()
+            numbers = (int(name) for name in names if name.isdecimal() and str(int(name)) == name)
+            return np.array(sorted(number for number in numbers if number < n), np.int64)
+        found: list[int] = []
+        times: Counter[str] = Counter()
+        for first, values in self._values(self.id_column):
+            for row, name in enumerate(values):
+                if name is not None and name in names:
+                    found.append(first + row)
+                    times[name] += 1
+        if repeated := [name for name, n in times.items() if n > 1]:
+            raise InvalidInput(
+                f"{self.path}: several documents are called {repeated[0]!r}",
+                "give each an id of its own, or leave out --id-column",
+            )
+        return np.array(found, np.int64)
+
+    def n_documents(self) -> int:
+        """How many there are, short ones included."""
+        files = self.files()
+        return sum(f.height for path in files for f in frames_of(path, [self.column], _ROWS))
+
+    def _values(self, column: str) -> Iterator[tuple[int, list[str | None]]]:
+        """Position of the first row, and rows of a column as texts."""
+        first = 0
+        for path in self.files():
+            if column not in schema_of(path):
+                raise InvalidInput(f"{path}: has no column '{column}'")
+            for frame in frames_of(path, [column], _ROWS):
+                rows = frame[column].to_list()
+                yield first, [None if value is None else str(value) for value in rows]
+                first += len(rows)
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """Ids and texts, one after the other; documents without text are left out.
@@ -149,3 +219,31 @@ class Corpus:
             n_documents,
             n_short,
         )
+
+
+class _NamedFiles(DocumentFiles):
+    """A corpus's files, of which no document may be without a name."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        super().__init__(
+            corpus.files(), corpus.column, id_column=corpus.id_column, tokenizer=corpus.tokenizer
+        )
+        self._corpus = corpus
+
+    def ids(self, positions: NDArray[np.int64]) -> list[str]:
+        """Ids of the documents at these positions; reads the column of ids only.
+
+        Raises:
+            InvalidInput: If one of them has none.
+        """
+        if self._corpus.id_column is None:
+            return super().ids(positions)
+        names = self._corpus.column_at(positions, self._corpus.id_column)
+        found = [name for name in names if name is not None]
+        if len(found) < len(names):
+            raise InvalidInput(
+                f"{self._corpus.path}: the document at row {positions[names.index(None)] + 1:,} has no id in "
+                f"column '{self._corpus.id_column}'",
+                "give each an id of its own, or leave out --id-column",
+            )
+        return found

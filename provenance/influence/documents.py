@@ -170,6 +170,12 @@ def _by_document(scores: InfluenceScores, ids: Sequence[str]) -> NDArray[np.floa
     table = np.zeros((len(scores.queries) + 1, len(ids)))
     np.add.at(table[:-1].T, column, scores.pairwise.T)
     if scores.self_influence is not None:
+        if not np.isfinite(scores.self_influence).all():
+            bad = int(np.flatnonzero(~np.isfinite(scores.self_influence))[0])
+            raise InvalidInput(
+                f"document {scores.candidates[bad]!r}: its influence on itself is not finite",
+                "use another precision (bfloat16 or float32), or more damping",
+            )
         np.add.at(table[-1], column, scores.self_influence)
     return table
 

@@ -47,7 +47,7 @@ def page_of(
             fisher=settings.fisher,
             damping=damping.factor if damping.absolute is None else damping.absolute,
             blocks=settings.blocks,
-            dtype=str(next(what.model.parameters()).dtype).removeprefix("torch."),
+            dtype=what.dtype,
             query_rank=what.query_rank,
             fitted_on=what.factors.data.n_examples,
         ),

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ...files import sha256_of_file
 from ...stats import Input
 from .corpus import Corpus
 from .curvature import Damping, Factors
@@ -56,18 +55,24 @@ class Run:
     source_column: str | None = None
     batch_positions: int = 4096
 
+    @property
+    def dtype(self) -> str:
+        """Precision of the model's passes."""
+        return str(next(self.model.parameters()).dtype).removeprefix("torch.")
+
     def record(self) -> dict[str, Any]:
         """All that decides the scores, as JSON."""
-        files = {path.name: sha256_of_file(path) for path in self.corpus.files()}
         return {
             "format": FORMAT,
             "version": VERSION,
             "model": asdict(self.identity),
             "factors": self.factors.settings.as_json(),
             "fitted_on": asdict(self.factors.data),
+            "weights_sha256": self.factors.model_sha256,
+            "dtype": self.dtype,
             "queries": [asdict(prompt) for prompt in self.prompts],
             "corpus": {
-                "files": files,
+                "files": dict(self.corpus.digests()),
                 "column": self.corpus.column,
                 "id_column": self.corpus.id_column,
             },

@@ -6,12 +6,14 @@ RUN/index.html       the page to read
 RUN/run.json         what was run on what, with digests
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ...errors import InvalidInput
 from ...files import canonical_json, sha256_of_file
@@ -76,6 +78,8 @@ def run(
     with workers.together(), workers.new_folder(folder, record) as (whole, parts):
         progress("filter", 0, 1)
         filtered, documents, n_short = _chosen(what, queries)
+        sources = _sources(what, documents)
+        _refuse_changed(what, record)
         progress("filter", 1, 1)
         asked = Queries.prepare(
             what.model,
@@ -96,7 +100,6 @@ def run(
             batch_positions=what.batch_positions,
             progress=progress,
         )
-        sources = _sources(what, documents)
         recall = () if filtered is None else tuple(_recall(scores, c) for c in filtered.queries)
         table = _table(scores, filtered, what.only, sources)
         page = page_of(what, asked, documents, scores, filtered, recall, sources, created, command)
@@ -115,38 +118,59 @@ def _chosen(
 ) -> tuple[Filtered | None, list[TokenSequence], int]:
     """The documents that are scored, all if the filter would keep all, and how many are too short."""
     source = what.corpus.documents()
-    if what.filtering is not None and what.only is None:
+    if what.only is not None:
+        return None, *_named(what, what.only)
+    if what.filtering is not None:
         counted = document_frequencies(source, what.filtering)
         if counted.read.n_documents > what.filtering.k:
             filtered = tfidf_filter(
                 source, queries, seed=what.seed, settings=what.filtering, frequencies=counted
             )
-            return filtered, candidates_of(source, filtered), filtered.n_short
+            documents = candidates_of(source, filtered)
+            # One of them may have the id of a document that was not chosen.
+            what.corpus.positions_of({document.id for document in documents})
+            return filtered, documents, filtered.n_short
+    return None, *_read(what, None)
+
+
+def _read(what: Run, positions: NDArray[np.int64] | None) -> tuple[list[TokenSequence], int]:
+    """Documents at some positions, or all, and how many of them are too short; some 40 bytes per token."""
+    source = what.corpus.documents()
     found: list[tuple[int, tuple[int, ...]]] = []
     n = 0
     for batch in source:
-        for row in range(len(batch)):
+        end = batch.first + len(batch)
+        rows: Iterable[int] = range(len(batch))
+        if positions is not None:
+            low, high = np.searchsorted(positions, (batch.first, end))
+            rows = (positions[low:high] - batch.first).tolist()
+        for row in rows:
+            n += 1
             tokens = batch.tokens[batch.offsets[row] : batch.offsets[row + 1]]
             if tokens.size > 1:
                 found.append((batch.first + row, tuple(tokens.tolist())))
-        n += len(batch)
     names = source.ids(np.array([position for position, _ in found], np.int64))
     documents = [TokenSequence(i, tokens) for i, (_, tokens) in zip(names, found, strict=True)]
-    if what.only is not None:
-        documents = _named(documents, what.only)
-    return None, documents, n - len(found)
+    return documents, n - len(found)
 
 
-def _named(documents: list[TokenSequence], only: Mapping[str, str]) -> list[TokenSequence]:
-    kept = [document for document in documents if document.id in only]
-    missing = only.keys() - {document.id for document in kept}
-    if missing:
+def _named(what: Run, only: Mapping[str, str]) -> tuple[list[TokenSequence], int]:
+    positions = what.corpus.positions_of(only)
+    if positions.size < len(only):
+        missing = only.keys() - set(what.corpus.documents().ids(positions))
         raise InvalidInput(
-            f"{len(missing):,} of {len(only):,} documents to be scored are not there, or have no two tokens, "
-            f"e.g. {min(missing)!r}",
+            f"{len(missing):,} of {len(only):,} documents to be scored are not there, e.g. {min(missing)!r}",
             "name the column of ids with --id-column",
         )
-    return kept
+    return _read(what, positions)
+
+
+def _refuse_changed(what: Run, record: Mapping[str, Any]) -> None:
+    """The corpus was read several times: were it another one meanwhile, ids would not fit texts."""
+    if what.corpus.digests() != record["corpus"]["files"]:
+        raise InvalidInput(
+            f"{what.corpus.path}: has changed while it was read", "let nobody write to it meanwhile"
+        )
 
 
 def _sources(what: Run, documents: list[TokenSequence]) -> Mapping[str, str]:
@@ -154,12 +178,10 @@ def _sources(what: Run, documents: list[TokenSequence]) -> Mapping[str, str]:
     if what.source_column is None:
         return {}
     corpus = what.corpus
-    n = sum(len(batch) for batch in corpus.documents())
-    every = np.arange(n)
-    names = corpus.documents().ids(every)
-    wanted = {document.id for document in documents}
-    found = zip(names, corpus.column_at(every, what.source_column), strict=True)
-    return {name: source for name, source in found if name in wanted}
+    positions = corpus.positions_of({document.id for document in documents})
+    names = corpus.documents().ids(positions)
+    found = zip(names, corpus.column_at(positions, what.source_column), strict=True)
+    return {name: source or "" for name, source in found}
 
 
 def _recall(scores: DocumentScores, chosen: Chosen) -> str:

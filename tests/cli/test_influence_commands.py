@@ -7,7 +7,11 @@ import polars as pl
 import pytest
 from bookplate.errors import InvalidInput
 from bookplate.provenance.influence.corpus import Corpus
+from bookplate.provenance.influence.documents import _by_document
 from bookplate.provenance.influence.prompts import Prompt, read_prompts, tokenised
+from bookplate.provenance.influence.records import FinishedRun, read_next, read_run, refuse_mixed
+from bookplate.provenance.influence.results import InfluenceScores
+from bookplate.stats import Input
 from bookplate.provenance.palimpsest.ngrams import WordTokenizer
 
 PROMPTS = [
@@ -268,6 +272,21 @@ def test_altered_scores_are_refused(scored, in_work, work, tmp_path):
             ),
             "expected columns id and why",
         ),
+        (
+            (*"score model factors queries.jsonl docs.parquet f --batch-tokens 0".split(),),
+            "--batch-tokens: expected at least 1",
+        ),
+        (
+            (
+                *"score model factors queries.jsonl docs.parquet f --all --only next.parquet".split(),
+            ),
+            "--all, --only: give one of them",
+        ),
+        (
+            (*"plan model --no-probe --memory 4GiB --query-length 0".split(),),
+            "at least 2 tokens",
+        ),
+        (("plan", "model", "--no-probe", "--memory", "9" * 400), "beyond any machine"),
         (("audit", "factors", "queries.jsonl"), "run.json"),
         (("next", "docs.parquet", "n.parquet", "--run", "factors"), "run.json"),
     ],
@@ -346,3 +365,224 @@ def test_sequences_are_drawn_alike(tmp_path):
             counts[whole.sequences.index(sequence)] += 1
     assert counts.sum() == 1200
     assert counts == pytest.approx(np.full(5, 240), abs=60)  # five standard deviations
+
+
+def _shifted(work, name, **columns):
+    pl.read_parquet(work / "docs.parquet").head(40).with_columns(**columns).write_parquet(
+        work / name
+    )
+
+
+def test_an_id_of_two_documents_is_refused_even_if_one_was_not_chosen(fitted, in_work, work):
+    row = pl.int_range(0, 40)
+    _shifted(work, "twice.parquet", name=row % 20)
+    few = ("--top", 1, "--random", 1, "--bottom", 0)
+    arguments = ("model", "factors", "queries.jsonl", "twice.parquet", "f", "--id-column", "name")
+    code, _, err = in_work("score", *arguments, *few)
+    assert code == 2
+    assert "several documents are called" in err
+    _shifted(work, "unnamed.parquet", name=pl.when(row == 7).then(None).otherwise(row))
+    arguments = ("model", "factors", "queries.jsonl", "unnamed.parquet", "f", "--id-column", "name")
+    code, _, err = in_work("score", *arguments, "--all")
+    assert code == 2
+    assert "the document at row 8 has no id in column 'name'" in err
+
+
+def test_a_corpus_that_changes_while_it_is_read_is_refused(fitted, in_work, work, monkeypatch):
+    from bookplate.provenance.influence import running
+
+    _shifted(work, "growing.parquet")
+    chosen = running._chosen
+
+    def and_then_it_grew(*arguments):
+        found = chosen(*arguments)
+        pl.read_parquet(work / "docs.parquet").head(41).write_parquet(work / "growing.parquet")
+        return found
+
+    monkeypatch.setattr(running, "_chosen", and_then_it_grew)
+    arguments = ("model", "factors", "queries.jsonl", "growing.parquet", "f", "--all")
+    code, _, err = in_work("score", *arguments)
+    assert code == 2
+    assert "growing.parquet: has changed while it was read" in err
+    assert not (work / "f").exists()
+
+
+def test_files_of_one_name_have_digests_of_their_own(tmp_path):
+    for number, folder in enumerate("ab"):
+        (tmp_path / folder).mkdir()
+        pl.DataFrame({"text": [f"word {number}"]}).write_parquet(tmp_path / folder / "x.parquet")
+    digests = Corpus(tmp_path).digests()
+    assert list(digests) == ["a/x.parquet", "b/x.parquet"]
+    assert len(set(digests.values())) == 2
+    assert Corpus(tmp_path / "a" / "x.parquet").digests() == {"x.parquet": digests["a/x.parquet"]}
+
+
+def test_documents_are_found_by_name(tmp_path):
+    pl.DataFrame({
+        "text": ["a b", "c d", "e f", "g h"],
+        "name": [5, None, 7, 7],
+        "source": ["x", None, "y", "z"],
+    }).write_parquet(tmp_path / "t.parquet")
+    named = Corpus(tmp_path / "t.parquet", id_column="name", tokenizer=WordTokenizer())
+    assert named.positions_of({"5", "nobody"}).tolist() == [0]
+    assert named.column_at(np.array([0, 1, 3]), "source") == ["x", None, "z"]
+    with pytest.raises(InvalidInput, match="several documents are called '7'"):
+        named.positions_of({"7"})
+    with pytest.raises(InvalidInput, match="fewer documents than when it was read before"):
+        named.column_at(np.array([4]), "source")
+    bare = Corpus(tmp_path / "t.parquet")
+    assert bare.positions_of({"3", "0", "4", "03", "x", "-1"}).tolist() == [0, 3]
+
+
+def test_documents_without_a_source_are_not_said_to_come_from_none(fitted, in_work, work):
+    """And of those that 'next' chose one may be too short: it is counted, and the others are scored."""
+    row = pl.int_range(0, 40)
+    _shifted(
+        work,
+        "gaps.parquet",
+        licence=pl.when(row == 0).then(None).otherwise(pl.col("licence")),
+        text=pl.when(row == 2).then(pl.lit("a")).otherwise(pl.col("text")),
+    )
+    names = ["doc0", "doc1", "doc2"]
+    pl.DataFrame({"id": names, "why": ["predicted"] * 3}).write_parquet(work / "three.parquet")
+    arguments = (
+        "model",
+        "factors",
+        "queries.jsonl",
+        "gaps.parquet",
+        "gaps",
+        "--only",
+        "three.parquet",
+    )
+    code, out, err = in_work("score", *arguments, *DOCUMENTS, "--json")
+    assert code == 0, err
+    assert json.loads(out)["documents_too_short"] == 1
+    table = pl.read_parquet(work / "gaps" / "scores.parquet").head(2)
+    assert table["document"].to_list() == ["doc0", "doc1"]
+    assert table["source"].to_list() == ["", "b"]
+    record = json.loads((work / "gaps" / "run.json").read_text())
+    assert record["dtype"] == "float32"
+    fitted_on = json.loads((work / "factors" / "factors.json").read_text())
+    assert record["weights_sha256"] == fitted_on["model_sha256"]
+
+
+def test_a_list_of_what_to_score_names_each_document_once(tmp_path):
+    for ids in (["a", "a"], ["a", None]):
+        pl.DataFrame({"id": ids, "why": ["explored"] * 2}).write_parquet(tmp_path / "next.parquet")
+        with pytest.raises(InvalidInput, match="an id is missing, or there twice"):
+            read_next(tmp_path / "next.parquet")
+
+
+def test_runs_that_cannot_be_compared_are_not_mixed(scored, work):
+    done = read_run(work / "everything")
+    corpus = Corpus(work / "docs.parquet", id_column="name")
+    refuse_mixed([done, done], corpus)
+    for key, value in {"training_size": 61, "dtype": "bfloat16", "model": {"sha256": "0"}}.items():
+        other = FinishedRun(done.table, {**done.record, key: value}, done.inputs)
+        with pytest.raises(InvalidInput, match=f"differ in {key}"):
+            refuse_mixed([done, other], corpus)
+    with pytest.raises(InvalidInput, match="named by 'name', not 'text' and None"):
+        refuse_mixed([done], Corpus(work / "docs.parquet"))
+    bare = FinishedRun(
+        done.table,
+        {
+            **done.record,
+            "corpus": {"column": "text", "id_column": None, "files": {"docs.parquet": "0"}},
+        },
+        done.inputs,
+    )
+    with pytest.raises(InvalidInput, match="have only their positions for names"):
+        refuse_mixed([bare], Corpus(work / "docs.parquet"))
+
+
+def test_a_run_whose_record_vouches_for_half_a_table_is_refused(
+    scored, work, tmp_path, monkeypatch
+):
+    import hashlib
+    import shutil
+
+    run = tmp_path / "run"
+    shutil.copytree(work / "everything", run)
+    monkeypatch.chdir(run)
+    assert read_run(run.relative_to(run)).inputs[0].name == "run/run.json"
+    table, record = pl.read_parquet("scores.parquet"), json.loads((run / "run.json").read_text())
+    for altered in (table.head(-1), table.drop("source"), table.reverse().head(-1), table.head(0)):
+        altered.write_parquet("scores.parquet")
+        digest = hashlib.sha256((run / "scores.parquet").read_bytes()).hexdigest()
+        (run / "run.json").write_text(json.dumps({**record, "files": {"scores.parquet": digest}}))
+        with pytest.raises(InvalidInput, match="lack something|each query with each document"):
+            read_run(run)
+
+
+def test_claimed_ids_are_read_as_they_are(tmp_path):
+    from bookplate.cli.influence_audit_command import _claimed_ids
+
+    path = tmp_path / "claimed.txt"
+    path.write_bytes("\ufeffa \r\n b\u2028c\n\n \nd".encode())
+    assert _claimed_ids(path) == {"a ", " b\u2028c", "d"}
+
+
+def test_an_audit_says_that_nobody_gave_sources(monkeypatch, capsys, tmp_path):
+    from bookplate.cli.influence_audit_command import audit
+    from bookplate.provenance.influence import records
+
+    names = [f" doc{i}" for i in range(30)]
+    table = pl.DataFrame({
+        "query": ["q"] * 30,
+        "document": names,
+        "influence": [float(i % 7) for i in range(30)],
+        "tokens": [10] * 30,
+        "source": [""] * 30,
+        "stratum": ["all"] * 30,
+    })
+    (tmp_path / "claimed.txt").write_text("\n".join([*names[:4], " doc4"]))
+    for column, told in ((None, True), ("licence", False)):
+        record = {"model": {"name": "m"}, "source_column": column}
+        run = FinishedRun(table, record, (Input(name="r", sha256="0" * 64),))
+        monkeypatch.setattr(records, "read_run", lambda folder, run=run: run)
+        audit(tmp_path, tmp_path / "claimed.txt")
+        assert ("made without --source-column" in capsys.readouterr().out) is told
+
+
+def test_self_influence_that_overflows_is_refused():
+    scores = InfluenceScores(
+        queries=("q",),
+        candidates=("a", "b"),
+        pairwise=np.zeros((1, 2)),
+        training_size=1,
+        modules=("m",),
+        self_influence=np.array([1.0, np.inf]),
+    )
+    with pytest.raises(InvalidInput, match="document 'b': its influence on itself is not finite"):
+        _by_document(scores, ["a", "b"])
+
+
+def test_each_process_has_its_own_gpu(monkeypatch):
+    import torch
+    from bookplate.cli import influence_options
+
+    taken = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    assert influence_options._own_device("auto") == "auto"
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert (
+        influence_options._own_device("auto") == influence_options._own_device("cuda") == "cuda:1"
+    )
+    assert influence_options._own_device("cpu") == "cpu"
+    assert taken == [1, 1]
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(InvalidInput, match="but 2 GPUs here"):
+        influence_options._own_device("auto")
+    begun = {}
+    distributed = torch.distributed
+    monkeypatch.setattr(
+        distributed, "init_process_group", lambda backend, **_: begun.update(b=backend)
+    )
+    monkeypatch.setattr(distributed, "get_rank", lambda: 2)
+    monkeypatch.setattr(distributed, "destroy_process_group", lambda: None)
+    with influence_options.processes() as rank:
+        assert rank == 2
+    assert begun == {"b": "cpu:gloo,cuda:nccl"}  # a model on the CPU works there, too
