@@ -1,6 +1,6 @@
 """`bookplate influence audit`: do claimed documents influence a behaviour more than matched controls?"""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -117,6 +117,10 @@ def audit(
         alpha=alpha,
         as_json=as_json,
         labels=[] if len(findings) == 1 else [f"query {query}" for query in queries],
+        json_also={
+            "share_of_top": [asdict(share) for share in done.top],
+            "share_of_positive": [asdict(share) for share in done.positive],
+        },
         rows_also=[
             *(("top", _sentence(share)) for share in done.top),
             *(("influence", _sentence(share)) for share in done.positive),

@@ -11,8 +11,8 @@ from bookplate.provenance.influence.documents import _by_document
 from bookplate.provenance.influence.prompts import Prompt, read_prompts, tokenised
 from bookplate.provenance.influence.records import FinishedRun, read_next, read_run, refuse_mixed
 from bookplate.provenance.influence.results import InfluenceScores
-from bookplate.stats import Input
 from bookplate.provenance.palimpsest.ngrams import WordTokenizer
+from bookplate.stats import Input
 
 PROMPTS = [
     {"id": "shape", "prompt": "Returns an array of the same", "completion": " shape and type."},
@@ -190,6 +190,13 @@ def test_an_audit_finds_documents_that_were_chosen_for_their_influence(scored, i
     code, out, err = in_work("audit", "everything", "best.txt", "--json", "--report", "report")
     assert code == 0, err
     shape, _ = json.loads(out)["findings"]
+    top, _ = json.loads(out)["share_of_top"]
+    assert top["query"] == "shape"
+    assert top["share"]["value"] > 0.5 > top["base_rate"]
+    assert [share["query"] for share in json.loads(out)["share_of_positive"]] == [
+        "shape",
+        "<script>",
+    ]
     assert shape["log10_p_corrected"] < -3
     assert "exchangeable" in shape["finding"]["null"]
     assert [i["name"] for i in shape["finding"]["inputs"]] == [
@@ -367,21 +374,21 @@ def test_sequences_are_drawn_alike(tmp_path):
     assert counts == pytest.approx(np.full(5, 240), abs=60)  # five standard deviations
 
 
-def _shifted(work, name, **columns):
+def _altered(work, file, **columns):
     pl.read_parquet(work / "docs.parquet").head(40).with_columns(**columns).write_parquet(
-        work / name
+        work / file
     )
 
 
 def test_an_id_of_two_documents_is_refused_even_if_one_was_not_chosen(fitted, in_work, work):
     row = pl.int_range(0, 40)
-    _shifted(work, "twice.parquet", name=row % 20)
+    _altered(work, "twice.parquet", name=row % 20)
     few = ("--top", 1, "--random", 1, "--bottom", 0)
     arguments = ("model", "factors", "queries.jsonl", "twice.parquet", "f", "--id-column", "name")
     code, _, err = in_work("score", *arguments, *few)
     assert code == 2
     assert "several documents are called" in err
-    _shifted(work, "unnamed.parquet", name=pl.when(row == 7).then(None).otherwise(row))
+    _altered(work, "unnamed.parquet", name=pl.when(row == 7).then(None).otherwise(row))
     arguments = ("model", "factors", "queries.jsonl", "unnamed.parquet", "f", "--id-column", "name")
     code, _, err = in_work("score", *arguments, "--all")
     assert code == 2
@@ -391,7 +398,7 @@ def test_an_id_of_two_documents_is_refused_even_if_one_was_not_chosen(fitted, in
 def test_a_corpus_that_changes_while_it_is_read_is_refused(fitted, in_work, work, monkeypatch):
     from bookplate.provenance.influence import running
 
-    _shifted(work, "growing.parquet")
+    _altered(work, "growing.parquet")
     chosen = running._chosen
 
     def and_then_it_grew(*arguments):
@@ -437,7 +444,7 @@ def test_documents_are_found_by_name(tmp_path):
 def test_documents_without_a_source_are_not_said_to_come_from_none(fitted, in_work, work):
     """And of those that 'next' chose one may be too short: it is counted, and the others are scored."""
     row = pl.int_range(0, 40)
-    _shifted(
+    _altered(
         work,
         "gaps.parquet",
         licence=pl.when(row == 0).then(None).otherwise(pl.col("licence")),
@@ -510,7 +517,7 @@ def test_a_run_whose_record_vouches_for_half_a_table_is_refused(
         altered.write_parquet("scores.parquet")
         digest = hashlib.sha256((run / "scores.parquet").read_bytes()).hexdigest()
         (run / "run.json").write_text(json.dumps({**record, "files": {"scores.parquet": digest}}))
-        with pytest.raises(InvalidInput, match="lack something|each query with each document"):
+        with pytest.raises(InvalidInput, match=r"lack something|each query with each document"):
             read_run(run)
 
 
