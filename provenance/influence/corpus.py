@@ -125,7 +125,8 @@ class Corpus:
         """
         if self.id_column is None:
             n = self.n_documents()
-            numbers = (int(name) for name in names if name.isdecimal() and str(int(name)) == name)
+            digits = (name for name in names if name.isdecimal() and len(name) <= len(str(n)))
+            numbers = (int(name) for name in digits if str(int(name)) == name)
             return np.array(sorted(number for number in numbers if number < n), np.int64)
         found: list[int] = []
         times: Counter[str] = Counter()
