@@ -101,7 +101,7 @@ def test_false_alarms_stay_within_the_level(rng, method):
             seed=run,
             method=method,
         ).p_value
-        for run in range(runs if method is SpearmanMethod.T else runs // 4)
+        for run in range(runs if method is SpearmanMethod.T else runs // 8)
     ])
     for level in (0.05, 0.01):
         assert (p_values <= level).sum() <= binom.ppf(1 - 1e-6, p_values.size, level)

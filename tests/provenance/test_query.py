@@ -251,13 +251,13 @@ def test_false_alarms_with_repeated_sequences_stay_within_the_level():
     memory = {s: 3.0 if s in set(sequences[:20]) else float(rng.normal()) for s in sequences}
     speaker = Speaker("innocent", memory)
     p_values = []
-    for run in range(400):
+    for run in range(200):
         steps = rng.permutation(len(repeated)) // 4
         asked = prepared(transcript_of(repeated, steps), WHOLE).transcript
         scores = mean_logprobs(asked, speaker)
         p_values.append(order_test(asked, scores, [], seed=run, method=SpearmanMethod.T).p_value)
     for level in (0.05, 0.01):
-        assert (np.array(p_values) <= level).sum() <= binom.ppf(1 - 1e-6, 400, level)
+        assert (np.array(p_values) <= level).sum() <= binom.ppf(1 - 1e-6, 200, level)
 
 
 # ---- models ---------------------------------------------------------------------------------------
@@ -359,12 +359,12 @@ def test_false_alarms_step_by_step_stay_within_the_level():
     rng = np.random.default_rng(6)
     sequences = walks(120, 10)
     reached = 0
-    for run in range(600):
+    for run in range(300):
         speaker = Speaker("innocent", dict(zip(sequences, rng.standard_cauchy(120), strict=True)))
         steps = rng.permutation(120) // 8
         result = query_sequentially(transcript_of(sequences, steps), speaker, alpha=0.05, seed=run)
         reached += result.reached
-    assert reached <= binom.ppf(1 - 1e-6, 600, 0.05)
+    assert reached <= binom.ppf(1 - 1e-6, 300, 0.05)
 
 
 # ---- advice ---------------------------------------------------------------------------------------

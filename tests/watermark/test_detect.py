@@ -227,7 +227,7 @@ def test_an_innocent_model_is_seldom_accused(texts, marking):
             references=[reference],
             seed=k,
         ).p_value
-        for k in range(200 if marking is BY_TYPE else 40)
+        for k in range(100 if marking is BY_TYPE else 40)
     ])
     for level in (0.05, 0.2, 0.5):
         assert (p_values <= level).sum() <= binom.ppf(1 - 1e-6, p_values.size, level)

@@ -179,7 +179,7 @@ class Factors:
         if names != list(self.layers) or weights_digest(model, modules) != self.model_sha256:
             raise InvalidInput(
                 "these factors were fitted on another model, or on other weights of it",
-                "fit them on the model that you ask about",
+                "fit them on the model that you ask about, with the same --dtype and --adapter",
             )
         return modules
 
