@@ -1,11 +1,11 @@
 """`bookplate influence fit`: the curvature of a model's loss, once for all queries."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .influence_factor_options import FactorUse, says_how_to_fit
 from .influence_options import ModelUse, ProgressShown, Texts, load_model, processes, uses_model
 from .options import AsJson, IdColumn, Seed, TextColumn
 from .output import print_json, print_rows, working
@@ -13,35 +13,12 @@ from .output import print_json, print_rows, working
 __all__ = ["register"]
 
 
-class StrategyName(StrEnum):
-    """The values of --strategy."""
-
-    IDENTITY = "identity"
-    DIAGONAL = "diagonal"
-    KFAC = "kfac"
-    EKFAC = "ekfac"
-
-
-class FisherName(StrEnum):
-    """The values of --fisher."""
-
-    SAMPLED = "sampled"
-    EMPIRICAL = "empirical"
-
-
-class PrecisionName(StrEnum):
-    """The values of --sum-precision and --kept-precision."""
-
-    FLOAT64 = "float64"
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-
-
 def register(app: typer.Typer) -> None:
     """Add the command to a group."""
     app.command("fit")(fit)
 
 
+@says_how_to_fit
 @uses_model
 def fit(
     model: Annotated[str, typer.Argument(help="Model folder (safetensors), or owner/model.")],
@@ -49,73 +26,27 @@ def fit(
     out: Annotated[
         Path, typer.Argument(help="Folder for the factors; the same call goes on in it.")
     ],
-    strategy: Annotated[
-        StrategyName, typer.Option(help="How curvature is approximated.")
-    ] = StrategyName.EKFAC,
-    fisher: Annotated[
-        FisherName,
-        typer.Option(help="Targets drawn from the model (the Gauss-Newton matrix), or the data's."),
-    ] = FisherName.SAMPLED,
-    modules: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Pattern of layers' names, such as '*.attention.*'; may be repeated. Default: MLP layers."
-        ),
-    ] = None,
-    blocks: Annotated[
-        int, typer.Option(help="Diagonal blocks per layer's covariance; more need less memory.")
-    ] = 1,
     sequences: Annotated[
         int, typer.Option(help="Sequences that are drawn at random from the texts, at most.")
     ] = 20_000,
-    data_parts: Annotated[
-        int, typer.Option(help="Parts of the data; a killed run goes on after the last whole one.")
-    ] = 10,
-    module_parts: Annotated[
-        int, typer.Option(help="Parts of the layers, one after the other; more need less memory.")
-    ] = 1,
-    sum_precision: Annotated[
-        PrecisionName, typer.Option(help="Precision of sums over the data.")
-    ] = PrecisionName.FLOAT32,
-    kept_precision: Annotated[
-        PrecisionName, typer.Option(help="Precision of what is kept.")
-    ] = PrecisionName.FLOAT32,
     text_column: TextColumn = "text",
     id_column: IdColumn = None,
     seed: Seed = 0,
     as_json: AsJson = False,
     *,
     use: ModelUse,
+    how: FactorUse,
 ) -> None:
     """Fit the curvature that 'score' inverts, on a sample of the documents that the model was trained on.
 
     Several processes: torchrun --no-python --nproc-per-node N bookplate influence fit ...
     """
-    from ..provenance.influence import (
-        MLP_MODULES,
-        Cutting,
-        FactorSettings,
-        Fisher,
-        Precision,
-        Strategy,
-        fit_factors,
-    )
+    from ..provenance.influence import fit_factors
     from ..provenance.influence.corpus import Corpus
     from .reporting import refuse_unfit
 
     refuse_unfit(out, seed=seed)
-    settings = FactorSettings(
-        strategy=Strategy(strategy.value),
-        fisher=Fisher(fisher.value),
-        modules=tuple(modules or MLP_MODULES),
-        blocks=blocks,
-        seed=seed,
-        sum_precision=Precision(sum_precision.value),
-        kept_precision=Precision(kept_precision.value),
-    )
-    cutting = Cutting(
-        batch_positions=use.batch_tokens, data_parts=data_parts, module_parts=module_parts
-    )
+    settings, cutting = how.settings(seed), how.cutting(use.batch_tokens)
     with working("reading the texts"):
         loaded = load_model(model, use)
         corpus = Corpus.of_texts(texts, text_column, id_column, model)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InvalidInput
-from .influence_fit_command import PrecisionName, StrategyName
+from .influence_factor_options import FactorUse, says_how_to_fit
 from .influence_options import ModelUse, load_model, uses_model
 from .options import AsJson
 from .output import print_json, print_note, print_rows, print_table, quiet_libraries, working
@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command("plan")(plan)
 
 
+@says_how_to_fit
 @uses_model
 def plan(
     model: Annotated[
@@ -38,26 +39,6 @@ def plan(
         int | None,
         typer.Option(help="Tokens of a query with its completion. Default: as training sequences."),
     ] = None,
-    modules: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Pattern of layers' names, such as '*.attention.*'; may be repeated. Default: MLP layers."
-        ),
-    ] = None,
-    strategy: Annotated[
-        StrategyName, typer.Option(help="How curvature is approximated.")
-    ] = StrategyName.EKFAC,
-    blocks: Annotated[int, typer.Option(help="Diagonal blocks per layer's covariance.")] = 1,
-    data_parts: Annotated[int, typer.Option(help="Parts of the data.")] = 10,
-    module_parts: Annotated[
-        int, typer.Option(help="Parts of the layers, one after the other.")
-    ] = 1,
-    sum_precision: Annotated[
-        PrecisionName, typer.Option(help="Precision of sums over the data.")
-    ] = PrecisionName.FLOAT32,
-    kept_precision: Annotated[
-        PrecisionName, typer.Option(help="Precision of what is kept.")
-    ] = PrecisionName.FLOAT32,
     query_rank: Annotated[
         int | None, typer.Option(help="Rank that the queries are cut down to.")
     ] = None,
@@ -77,18 +58,12 @@ def plan(
     as_json: AsJson = False,
     *,
     use: ModelUse,
+    how: FactorUse,
 ) -> None:
     """Say what 'fit' and 'score' will need; if that is not there, what would make it fit (exit code 2)."""
     import torch
 
-    from ..provenance.influence import (
-        MLP_MODULES,
-        Cutting,
-        FactorSettings,
-        Precision,
-        Strategy,
-        Wanted,
-    )
+    from ..provenance.influence import Wanted
     from ..provenance.influence.plan import Amount, Machine
     from ..provenance.influence.plan import plan as plan_for
     from ..provenance.influence.rehearsal import model_without_weights
@@ -107,16 +82,8 @@ def plan(
         "fitted": Amount.equal(sequences, length),
         "candidates": Amount.equal(candidates, length),
         "queries": Amount.equal(queries, length if query_length is None else query_length),
-        "settings": FactorSettings(
-            strategy=Strategy(strategy.value),
-            modules=tuple(modules or MLP_MODULES),
-            blocks=blocks,
-            sum_precision=Precision(sum_precision.value),
-            kept_precision=Precision(kept_precision.value),
-        ),
-        "cutting": Cutting(
-            batch_positions=use.batch_tokens, data_parts=data_parts, module_parts=module_parts
-        ),
+        "settings": how.settings(),
+        "cutting": how.cutting(use.batch_tokens),
         "query_rank": query_rank,
         "wanted": Wanted(by_token=True, by_module=True, self_influence=self_influence),
         "folder": out,
