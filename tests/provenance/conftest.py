@@ -1,9 +1,16 @@
-"""What several tests of recordings share."""
+"""What several tests of recordings share, and tests of influence."""
+
+import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 from bookplate.provenance.palimpsest import TranscriptSource
 from bookplate.provenance.palimpsest.recording import seal, verify_recording
+
+sys.path.insert(0, str(Path(__file__).parent))
+from influence_models import gpt2, gpt_neox, opt
 
 
 def rows_in(folder):
@@ -27,3 +34,18 @@ def sealed():
         return found
 
     return sealed_rows
+
+
+@pytest.fixture
+def one_thread():
+    """Torch on one thread, so that sums are rounded alike."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(params=[gpt_neox, gpt2, opt], ids=["GPT-NeoX", "GPT-2", "OPT"])
+def model(request):
+    """A tiny untrained model of each architecture."""
+    return request.param()

@@ -26,20 +26,9 @@ from bookplate.provenance.influence import (
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parent))
-from influence_models import VOCABULARY, gpt2, gpt_neox, opt, scores_with, some_sequences
+from influence_models import VOCABULARY, gpt2, gpt_neox, scores_with, some_sequences
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(params=[gpt_neox, gpt2, opt], ids=["GPT-NeoX", "GPT-2", "OPT"])
-def model(request):
-    return request.param()
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_factors_of_another_model_are_refused(tmp_path):
