@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -17,16 +16,16 @@ from ...errors import InsufficientEvidence, InvalidInput
 from ..combine import AdjustMethod, adjusted_log10_p
 from ..evidence import calibrated_log10_e
 from ..findings import EValue, Finding
+from .case import CaseFile, check_time
 from .entries import AuditedFinding, Control, Exhibit, NotRun, Status
 from .strict_json import difference, strict_json
 from .typed import require_types
 
-__all__ = ["FORMAT", "SUFFICIENT_POWER", "AuditReport"]
+__all__ = ["FORMAT", "FORMAT_WITH_CASE", "SUFFICIENT_POWER", "AuditReport"]
 
-FORMAT = "bookplate-report/1"
+FORMAT, FORMAT_WITH_CASE = "bookplate-report/1", "bookplate-report/2"
 SUFFICIENT_POWER = 0.90
 
-_RFC3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -52,6 +51,7 @@ class AuditReport:
         versions: Version of each program used.
         created: When the report was made, by the clock of the machine that made it: RFC 3339, UTC.
         limits: What this audit could not examine; one sentence each.
+        case: The case it belongs to, or None for the report of a single command.
     """
 
     title: str
@@ -65,11 +65,14 @@ class AuditReport:
     versions: Mapping[str, str]
     created: str
     limits: tuple[str, ...]
+    case: CaseFile | None = None
 
     def __post_init__(self) -> None:
         require_types(self)
         _check_alpha(self.alpha)
-        _check_created(self.created)
+        if not self.created:
+            raise InvalidInput("created: has no time")
+        check_time("created", self.created)
         if not self.entries and not self.not_run:
             raise InsufficientEvidence("no findings to report: checking nothing is not passing")
         _refuse_duplicates(
@@ -83,6 +86,7 @@ class AuditReport:
                     "computed one",
                     "make reports with AuditReport.from_findings",
                 )
+        _check_registered(self.case, [*self.entries, *self.not_run])
         object.__setattr__(self, "versions", MappingProxyType(dict(sorted(self.versions.items()))))
 
     @property
@@ -106,6 +110,8 @@ class AuditReport:
         limits: Sequence[str] = (),
         not_run: Sequence[NotRun] = (),
         failed_assumptions: Mapping[tuple[str, str], str] = MappingProxyType({}),
+        case: CaseFile | None = None,
+        ids: Mapping[tuple[str, str], str] = MappingProxyType({}),
     ) -> Self:
         """Correct and judge the findings of an audit.
 
@@ -126,6 +132,8 @@ class AuditReport:
             limits: What could not be examined.
             not_run: Registered tests without a result.
             failed_assumptions: What failed and how, by (suspect, finding name).
+            case: The case, or None.
+            ids: Id of the registered test, by (suspect, finding name); all of them where there is a case.
 
         Returns:
             The report.
@@ -133,7 +141,8 @@ class AuditReport:
         Raises:
             InsufficientEvidence: If no test is registered at all.
             InvalidInput: If alpha, a power or the time is malformed, if two tests share suspect and
-                name, or if `failed_assumptions` names a test that is not there.
+                name, if `failed_assumptions` names a test that is not there, or if the tests are not
+                those that the case registered.
         """
         rows = list(tests)
         _check_alpha(alpha)
@@ -155,6 +164,7 @@ class AuditReport:
                 log10_p_corrected=log10_p,
                 e_value=e_value,
                 status=status,
+                test=ids.get((suspect, finding.name), ""),
             )
             for (suspect, finding, power), failure, (log10_p, e_value, status) in zip(
                 rows, failures, answers, strict=True
@@ -172,20 +182,20 @@ class AuditReport:
             versions=versions,
             created=created,
             limits=tuple(limits),
+            case=case,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return a plain dictionary for JSON."""
+        case = {} if self.case is None else {"case": self.case.to_dict()}
         return {
-            "format": FORMAT,
+            **case,
+            "format": FORMAT if self.case is None else FORMAT_WITH_CASE,
             "title": self.title,
             "subject": self.subject,
             "alpha": self.alpha,
             "entries": [entry.to_dict() for entry in self.entries],
-            "not_run": [
-                {"suspect": t.suspect, "name": t.name, "question": t.question, "reason": t.reason}
-                for t in self.not_run
-            ],
+            "not_run": [test.to_dict() for test in self.not_run],
             "controls": [control.to_dict() for control in self.controls],
             "exhibits": [
                 {"name": x.name, "sha256": x.sha256, "description": x.description}
@@ -232,8 +242,10 @@ class AuditReport:
             InvalidInput: If one of the four fails; the message says where.
         """
         fields = strict_json(data)  # 1
-        if fields.get("format") != FORMAT:  # 2
-            raise InvalidInput(f"expected format {FORMAT!r}, got {fields.get('format')!r}")
+        if fields.get("format") not in (FORMAT, FORMAT_WITH_CASE):  # 2
+            raise InvalidInput(
+                f"expected format {FORMAT!r} or {FORMAT_WITH_CASE!r}, got {fields.get('format')!r:.80}"
+            )
         try:  # 3
             report = cls._from_fields(fields)
         except (
@@ -273,6 +285,12 @@ class AuditReport:
                 (e["suspect"], f.name): e["failed_assumption"]
                 for e, f in zip(entries, findings, strict=True)
                 if e["failed_assumption"] != ""
+            },
+            case=CaseFile.from_dict(fields["case"]) if "case" in fields else None,
+            ids={
+                (e["suspect"], f.name): e["test"]
+                for e, f in zip(entries, findings, strict=True)
+                if "test" in e
             },
         )
 
@@ -338,14 +356,24 @@ def _check_alpha(alpha: float) -> None:
         raise InvalidInput(f"alpha: expected a number strictly between 0 and 1, got {alpha!r}")
 
 
-def _check_created(created: str) -> None:
-    try:
-        if _RFC3339_UTC.fullmatch(created):
-            datetime.fromisoformat(created)
-            return
-    except ValueError:
-        pass
-    raise InvalidInput(f"created: expected a time like 2026-01-31T09:30:00Z, got {created!r}")
+def _check_registered(case: CaseFile | None, answered: Sequence[AuditedFinding | NotRun]) -> None:
+    """Refuse a report that leaves out a registered test, or holds one that was not registered."""
+    registered = {} if case is None else {test.test: test for test in case.registered}
+    given = [test.test for test in answered if test.test]
+    if case is None:
+        if given:
+            raise InvalidInput(
+                f"test {given[0]!r:.80}: has an id, but the report belongs to no case"
+            )
+        return
+    if len(given) < len(answered) or sorted(given) != sorted(registered):
+        differing = ", ".join(sorted(registered.keys() ^ set(given)))[:200] or "an id is missing"
+        raise InvalidInput(f"the tests of the report are not those registered: {differing}")
+    for test in answered:
+        due = registered[test.test]
+        power = test.power if isinstance(test, AuditedFinding) else due.power
+        if (test.suspect, power) != (due.suspect, due.power):
+            raise InvalidInput(f"test {test.test!r}: suspect or power is not the registered one")
 
 
 def _refuse_duplicates(names: Sequence[tuple[str, str]]) -> None:

@@ -43,6 +43,7 @@ class AuditedFinding:
         e_value: The finding's own e-value divided by the number of tests, or, where it has none, one
             calibrated from its p-value times that number.
         status: Follows from the corrected p-value, alpha, power and `failed_assumption`.
+        test: Id of the registered test, where the report belongs to a case; else empty.
     """
 
     suspect: str
@@ -52,6 +53,7 @@ class AuditedFinding:
     log10_p_corrected: float
     e_value: EValue
     status: Status
+    test: str = ""
 
     def __post_init__(self) -> None:
         require_types(self)
@@ -65,7 +67,9 @@ class AuditedFinding:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a plain dictionary for JSON, the computed answers among its fields."""
+        registered = {"test": self.test} if self.test else {}
         return {
+            **registered,
             "suspect": self.suspect,
             "finding": self.finding.to_dict(),
             "power": self.power,
@@ -86,12 +90,14 @@ class NotRun:
         name: Which test.
         question: The question it was to answer.
         reason: Why there is no result.
+        test: Id of the registered test, where the report belongs to a case; else empty.
     """
 
     suspect: str
     name: str
     question: str
     reason: str
+    test: str = ""
 
     def __post_init__(self) -> None:
         require_types(self)
@@ -100,6 +106,17 @@ class NotRun:
     def status(self) -> Status:
         """Always `Status.NOT_RUN`."""
         return Status.NOT_RUN
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a plain dictionary for JSON."""
+        registered = {"test": self.test} if self.test else {}
+        return {
+            **registered,
+            "suspect": self.suspect,
+            "name": self.name,
+            "question": self.question,
+            "reason": self.reason,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
