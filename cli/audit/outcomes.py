@@ -1,0 +1,36 @@
+"""What became of one registered test of one suspect."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ...stats import Finding
+from ..reporting import Attachment
+
+__all__ = ["Outcome"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one registered test of one suspect.
+
+    Attributes:
+        test: Id of the registered test: the name of the test, a dot, the name of the suspect.
+        started: When it began, RFC 3339 in UTC by this machine's clock.
+        finished: When it ended.
+        finding: What the test returned, with its working; None if it gave no result.
+        reason: Why there is no result, one sentence; empty if there is one.
+        failed_assumption: Which assumption failed its check, and how; empty if none did.
+        controls: Uncorrected p-value of the same test on each innocent control model, by its name.
+        positives: The same on each positive control model.
+        attachments: Further files that belong into the exhibits.
+    """
+
+    test: str
+    started: str
+    finished: str
+    finding: Finding | None = None
+    reason: str = ""
+    failed_assumption: str = ""
+    controls: Mapping[str, float] = field(default_factory=dict)
+    positives: Mapping[str, float] = field(default_factory=dict)
+    attachments: tuple[Attachment, ...] = ()
