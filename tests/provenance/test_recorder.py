@@ -66,7 +66,7 @@ def test_activations_that_are_computed_again_are_no_second_training(tmp_path, se
     model = small_model()
     names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")  # older versions
     next(getattr(model, name) for name in names if hasattr(model, name))()
-    with Recorder(tmp_path / "run", seed=5) as taker:
+    with Recorder(str(tmp_path / "run"), seed=5) as taker:
         child.trainer(tmp_path / "out", taker, model, **TRAINING).train()
     assert sealed(tmp_path / "run") == model.seen
 

@@ -27,12 +27,12 @@ class Recorder:
 
     With transformers::
 
-        with Recorder(Path("run"), seed=42) as recorder:
+        with Recorder("run", seed=42) as recorder:
             Trainer(..., callbacks=[recorder.callback()]).train()
 
     In a loop of your own::
 
-        with Recorder(Path("run"), seed=42) as recorder:
+        with Recorder("run", seed=42) as recorder:
             recorder.start()
             for batch in recorder.wrap(loader):     # or recorder.watch(model)
                 loss(model, batch).backward()
@@ -63,9 +63,14 @@ class Recorder:
     """
 
     def __init__(
-        self, folder: Path, *, seed: int | None = None, order: str = "", rank: Rank | None = None
+        self,
+        folder: Path | str,
+        *,
+        seed: int | None = None,
+        order: str = "",
+        rank: Rank | None = None,
     ) -> None:
-        self._folder = RecordingFolder(folder)
+        self._folder = RecordingFolder(Path(folder))
         self._rank = Rank.own() if rank is None else rank
         if self._rank.number == 0:
             _begin_or_check(self._folder, seed, order)
