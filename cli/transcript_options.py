@@ -65,11 +65,21 @@ class OrderRead:
             rich_help_panel=_PANEL,
         ),
     ] = None
+    committed: Annotated[
+        Path | None,
+        typer.Option(
+            help="The published commitments.json: refuse a transcript that it does not commit to.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
 
     def read(self, path: Path, seed: int) -> "Transcript":
-        """The transcript, or the sample of it."""
+        """The transcript, or the sample of it; held against its commitment first, if that was named."""
         from ..provenance.palimpsest import Sample, Sampling, Transcript
+        from ..provenance.palimpsest.recording import check_committed
 
+        if self.committed is not None:
+            check_committed(path, self.committed)
         sample = None
         if self.sample is not None:
             sampling = Sampling(self.sampling.value)

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import typer
 from bookplate.cli import recording_commands
+from bookplate.cli.transcript_options import OrderRead
 from bookplate.errors import InvalidInput, VerificationError
 from bookplate.provenance.palimpsest import Transcript
 from bookplate.provenance.palimpsest.recording import (
@@ -15,6 +16,7 @@ from bookplate.provenance.palimpsest.recording import (
     Commitments,
     Opening,
     Recorder,
+    check_committed,
     inspect_recording,
     rows,
     seal,
@@ -139,6 +141,24 @@ def test_what_was_published_counts(run_folder, tmp_path, sealed):
     verify_recording(run_folder)
     with pytest.raises(VerificationError, match="not the transcript"):
         verify_recording(run_folder, published=published)
+
+
+def test_a_transcript_alone_is_held_against_what_was_published(run_folder, tmp_path):
+    transcript = run_folder / "private" / "transcript"
+    published = tmp_path / "published.json"
+    published.write_bytes((run_folder / "commitments.json").read_bytes())
+    seal(run_folder)
+    with pytest.raises(VerificationError, match="does not commit to a transcript"):
+        OrderRead(committed=published).read(transcript, 0)
+    published.write_bytes((run_folder / "commitments.json").read_bytes())
+    write_digests(transcript, tmp_path / "digests")
+    assert check_committed(tmp_path / "digests", published) == Commitments.read(published)
+    assert len(OrderRead(committed=published).read(transcript, 0).steps) == 40
+    ALTERATIONS["step"](run_folder)
+    with pytest.raises(
+        VerificationError, match=r"not the transcript that published\.json commits to"
+    ):
+        OrderRead(committed=published).read(transcript, 0)
 
 
 def test_malformed_files_are_refused_without_their_secrets(run_folder):

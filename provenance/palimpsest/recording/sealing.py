@@ -14,6 +14,7 @@ from .rows import ShardWriter, digest_frames, transcript_commitment
 __all__ = [
     "NOT_CHECKED",
     "Summary",
+    "check_committed",
     "inspect_recording",
     "seal",
     "verify_recording",
@@ -161,17 +162,28 @@ def verify_recording(folder: Path, *, published: Path | None = None) -> Commitme
     where = RecordingFolder(folder)
     where.refuse_missing()
     path = where.commitments if published is None else published
-    commitments = Commitments.read(path)
-    if commitments.transcript is None:  # 1
-        raise VerificationError(
-            f"{path}: does not commit to a transcript", "seal the recording first"
-        )
-    if transcript_commitment(where.transcript) != commitments.transcript:  # 2
-        raise VerificationError(
-            f"{where.transcript}: is not the transcript that {path.name} commits to",
-            "it was altered, or belongs to something else",
-        )
+    commitments = _read_sealed(path)  # 1
+    _refuse_other_rows(where.transcript, commitments, path)  # 2
     _refuse_other_seed(where, commitments, Commitments.to(Opening.read(where.opening)), path)  # 3
+    return commitments
+
+
+def check_committed(transcript: Path, published: Path) -> Commitments:
+    """Hold a transcript against the commitment that was published, without its secrets.
+
+    Args:
+        transcript: A sealed transcript, or the digests that were made of it.
+        published: The `commitments.json` from after training.
+
+    Returns:
+        The commitments.
+
+    Raises:
+        InvalidInput: If a file cannot be read, or the transcript is not a sealed one.
+        VerificationError: If it is not the one committed to.
+    """
+    commitments = _read_sealed(published)
+    _refuse_other_rows(transcript, commitments, published)
     return commitments
 
 
@@ -195,6 +207,23 @@ def write_digests(transcript: Path, out: Path) -> MerkleCommitment:
             with (staged / f"{number:06}.parquet").open("wb") as file:
                 frame.write_parquet(file)
         return transcript_commitment(staged)
+
+
+def _read_sealed(path: Path) -> Commitments:
+    commitments = Commitments.read(path)
+    if commitments.transcript is None:
+        raise VerificationError(
+            f"{path}: does not commit to a transcript", "seal the recording first"
+        )
+    return commitments
+
+
+def _refuse_other_rows(transcript: Path, commitments: Commitments, path: Path) -> None:
+    if transcript_commitment(transcript) != commitments.transcript:
+        raise VerificationError(
+            f"{transcript}: is not the transcript that {path.name} commits to",
+            "it was altered, or belongs to something else",
+        )
 
 
 def _summary(where: RecordingFolder, parts: tuple[Recorded, ...]) -> Summary:
