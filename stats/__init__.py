@@ -52,6 +52,7 @@ from .roc import OperatingPoint, RocResult, roc
 from .sequential import RankEProcess, SignEProcess
 from .twosample import stratified_test, two_sample_test
 from .welch import welch_test
+from .workings import Disagreements, Working, disagreements
 
 __all__ = [
     "DEFAULT_BET",
@@ -59,6 +60,7 @@ __all__ = [
     "AdjustMethod",
     "Alternative",
     "CombineMethod",
+    "Disagreements",
     "EValue",
     "Effect",
     "Finding",
@@ -78,10 +80,12 @@ __all__ = [
     "Strength",
     "Trend",
     "Validity",
+    "Working",
     "adjust",
     "calibrated_log10_e",
     "choice_test",
     "combine",
+    "disagreements",
     "e_value_of",
     "format_p",
     "ghost_test",

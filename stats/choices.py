@@ -10,7 +10,8 @@ x_ui = a_u (s_ui - mean_i s_ui); T = sum_u x_{u c_u}, and t the observed value o
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +39,7 @@ from .montecarlo import (
     null_histogram,
 )
 from .projection import power_of_two, residual
+from .workings import Working
 
 __all__ = ["DEFAULT_BET", "choice_test", "ghost_test"]
 
@@ -60,6 +62,7 @@ class _Centred:
         weights: a, up to a scale.
         exponent: values * 2**exponent / weights is in the unit of the scores.
         after: What was regressed out, for people; empty if nothing was.
+        given: The columns of the working: all that was given, as it was.
     """
 
     values: NDArray[np.float64]
@@ -68,6 +71,7 @@ class _Centred:
     weights: NDArray[np.float64]
     exponent: int
     after: str
+    given: dict[str, NDArray[Any]]
 
     @property
     def n_units(self) -> int:
@@ -157,9 +161,10 @@ def choice_test(
     bet = number_in("bet", bet, 0.0, _LARGEST_BET)
     centred = _centre(values, chosen, references, weights)
     enumerates = plan.enumerates(centred.log2_outcomes)
+    working = Working(test="choice", columns=centred.given, settings={**plan.settings, "bet": bet})
     deviation = centred.null_deviation()
     if deviation == 0:
-        return _tied(centred, plan, bet)
+        return _tied(centred, plan, bet).about(working=working)
     towards = plan.sign * centred.values  # large sums of these speak for the alternative
     observed = kernels.choice_sum(towards, centred.starts, centred.chosen)
     tail = _tail(towards, centred, plan, observed, enumerates)
@@ -175,7 +180,7 @@ def choice_test(
         figure=null_histogram(
             plan.sign * tail.null / deviation, z, "Standardised sum of choice advantages (z)"
         ),
-    )
+    ).about(working=working)
 
 
 def ghost_test(
@@ -236,6 +241,7 @@ def ghost_test(
     direction = "lower" if finding.alternative is Alternative.LESS else "higher"
     return finding.about(
         name="ghost test",
+        working=None if finding.working is None else replace(finding.working, test="ghost"),
         question=f"Is the released variant of each record scored {direction} than its unpublished ghosts?",
         null="Within each record, released variant and ghosts are exchangeable given the scores, "
         "independently of the other records.",
@@ -263,6 +269,13 @@ def _centre(
     if (scale <= 0).any():
         u = int(np.flatnonzero(scale <= 0)[0])
         raise InvalidInput(f"weights[{u}]: expected a positive weight, got {scale[u]}")
+    given: dict[str, NDArray[Any]] = {
+        "unit": np.repeat(np.arange(sizes.size), sizes),
+        "value": flat,
+        "chosen": np.zeros(flat.size, dtype=np.bool_),
+        "weight": np.repeat(scale, sizes),
+    }
+    given["chosen"][starts[:-1] + picks] = True
     scale = np.ldexp(scale, -power_of_two(scale))
     centred, exponent = _weighted_centred(flat, starts, scale)
     others = []
@@ -271,6 +284,7 @@ def _centre(
         if not np.array_equal(other_starts, starts):
             raise InvalidInput(f"references[{r}]: expected the same units and choices as values")
         others.append(_weighted_centred(other, other_starts, scale)[0])
+        given[f"reference_{r}"] = other
     if others:
         centred = _residuals(centred, np.column_stack(others), starts)
     rest = power_of_two(centred)
@@ -281,6 +295,7 @@ def _centre(
         weights=scale,
         exponent=exponent + rest,
         after=f" after {len(others)} reference{'s' * (len(others) > 1)}" if others else "",
+        given=given,
     )
 
 

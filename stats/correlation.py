@@ -21,6 +21,7 @@ from .montecarlo import Plan, ResamplingMethod, Tail, drawn_tail, enumerated_tai
 from .permutation_bound import permutation_log10_p
 from .projection import power_of_two, residual
 from .ranking import Ranked, ranked_pair
+from .workings import Working
 
 __all__ = ["SpearmanMethod", "spearman_test"]
 
@@ -110,14 +111,21 @@ def spearman_test(
         raise InvalidInput("stop_after: t draws nothing that could be stopped")
     resampling = ResamplingMethod.EXACT if method is SpearmanMethod.EXACT else ResamplingMethod.AUTO
     plan = Plan.of(alternative, resampling, seed, n_resamples, stop_after)
-    first, response = _checked(x, y, covariates)
+    first, second, columns = _checked(x, y, covariates)
+    response = _response(second, columns)
+    working = Working(
+        test="spearman",
+        columns={"x": first, "y": second, **{f"covariate_{c}": v for c, v in enumerate(columns)}},
+        settings={**plan.settings, "method": method.value},
+    )
     a, b = ranked_pair(first, response)
     chosen = _chosen_method(method, a, b)
-    given = len(covariates)
+    given = len(columns)
     if a.squares == 0 or b.squares == 0:
         which = "x" if a.squares == 0 else "y, after covariates," if given else "y"
         tied = _finding(first, response, a, 0.0, _Outcome(0.0, "exact"), plan, given)
-        return tied.about(warnings=(f"All values of {which} are tied: p is 1.",))
+        warning = f"All values of {which} are tied: p is 1."
+        return tied.about(warnings=(warning,), working=working)
     rho = _correlation(a, b)
     if chosen is SpearmanMethod.T:
         trusted = method is SpearmanMethod.AUTO
@@ -125,7 +133,7 @@ def spearman_test(
     else:
         tail = _permutation_tail(a, b, plan, enumerates=chosen is SpearmanMethod.EXACT)
         outcome = _Outcome(tail.log10_p, tail.method, seed=tail.seed)
-    return _finding(first, response, a, rho, outcome, plan, given)
+    return _finding(first, response, a, rho, outcome, plan, given).about(working=working)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +149,7 @@ class _Outcome:
 
 def _checked(
     x: ArrayLike, y: ArrayLike, covariates: Sequence[ArrayLike]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[NDArray[np.float64]]]:
     first, second = finite_vector("x", x), finite_vector("y", y)
     if first.size != second.size:
         raise InvalidInput(f"expected x and y of one length, got {first.size} and {second.size}")
@@ -156,7 +164,7 @@ def _checked(
             f"covariates: {len(columns)} are too many for {first.size} pairs",
             f"at most n - {_MIN_PAIRS} leave anything to rank",
         )
-    return first, _response(second, columns)
+    return first, second, columns
 
 
 def _response(y: NDArray[np.float64], columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:

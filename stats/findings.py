@@ -2,13 +2,14 @@
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from dataclasses import fields as dataclass_fields
 from enum import StrEnum
 from typing import Any, Self
 
 from ..errors import InvalidInput
+from .workings import Working
 
 __all__ = [
     "Alternative",
@@ -199,6 +200,11 @@ class Finding:
         seed: Seed of the random numbers, or None where none were used.
         inputs: What the finding rests on.
         figure: The data of the one picture that shows the finding, or None.
+        working: What the p-value was computed from, to compute it again; see `Working`. It is no part of
+            what the finding says: not compared, and written to a file of its own. None for a finding that
+            was read from a file, that combines others, or whose test started from a saved state.
+        refuted: Assumptions that a check of the data refuted, one sentence each; each is among the warnings,
+            too. For the caller, who decides what follows: not compared, and not written to files.
     """
 
     name: str
@@ -218,6 +224,8 @@ class Finding:
     seed: int | None = None
     inputs: tuple[Input, ...] = ()
     figure: Figure | None = field(default=None, repr=False)
+    working: Working | None = field(default=None, repr=False, compare=False)
+    refuted: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         for name in ("name", "question", "null", "method", "unit"):
@@ -236,6 +244,10 @@ class Finding:
             )
         if self.seed is not None and not _is_whole(self.seed):
             raise InvalidInput(f"Finding.seed: expected an integer or None, got {self.seed!r}")
+        if self.working is not None and not isinstance(self.working, Working):
+            raise InvalidInput(
+                f"Finding.working: expected a Working or None, got {self.working!r:.80}"
+            )
 
     @property
     def p_value(self) -> float:
@@ -264,9 +276,16 @@ class Finding:
         """A copy with some fields said anew, e.g. the question in the words of the caller."""
         return replace(self, **changes)
 
+    def named(self, names: Sequence[str], choices: Sequence[Sequence[str]] = ()) -> Self:
+        """A copy whose working, if it has one, says what its rows are; see `Working.named`."""
+        if self.working is None:
+            return self
+        return self.about(working=self.working.named(names, choices))
+
     def to_dict(self) -> dict[str, Any]:
-        """A plain dictionary for JSON; `from_dict` reads it back."""
-        out = asdict(self)
+        """A plain dictionary for JSON, without working and `refuted`; `from_dict` reads it back."""
+        out = asdict(self.about(working=None))  # which would copy every number
+        del out["working"], out["refuted"]
         out["p_value"] = self.p_value
         if self.figure is not None:
             kind = next(k for k, cls in _FIGURES.items() if isinstance(self.figure, cls))
@@ -292,12 +311,13 @@ class Finding:
             for name in ("assumptions", "warnings"):
                 fields[name] = _items(fields[name])
             for known in dataclass_fields(cls):
-                _ = fields[known.name]  # a default must not fill a gap
+                if known.compare:  # what is not is no part of a report
+                    _ = fields[known.name]  # a default must not fill a gap
             if fields["e_value"] is not None:
                 fields["e_value"] = EValue(**fields["e_value"])
             if fields["figure"] is not None:
                 fields["figure"] = _figure_of(fields["figure"])
-            finding = cls(**fields)
+            finding = cls(**fields, working=None, refuted=())
             agrees = math.isclose(stated_p, finding.p_value, rel_tol=1e-9)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InvalidInput(f"not a finding of this version: {error}") from error

@@ -15,6 +15,7 @@ from ..errors import InvalidInput
 from . import tails
 from .checks import one_of, positive_count, seed_of
 from .findings import Alternative, NullHistogram
+from .workings import Scalar
 
 __all__ = ["Plan", "ResamplingMethod", "Tail", "drawn_tail", "enumerated_tail", "null_histogram"]
 
@@ -81,6 +82,17 @@ class Plan:
     def sign(self) -> float:
         """Values times this make large sums speak for the alternative (in size, for TWO_SIDED)."""
         return -1.0 if self.alternative is Alternative.LESS else 1.0
+
+    @property
+    def settings(self) -> dict[str, Scalar]:
+        """The same options for a `Working`."""
+        return {
+            "alternative": self.alternative.value,
+            "method": self.method.value,
+            "seed": int(self.seed),
+            "n_resamples": self.n_resamples,
+            "stop_after": self.stop_after,
+        }
 
     @property
     def two_sided(self) -> bool:

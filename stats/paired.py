@@ -26,6 +26,7 @@ from .montecarlo import (
     null_histogram,
 )
 from .projection import power_of_two
+from .workings import Working
 
 __all__ = ["paired_test"]
 
@@ -77,12 +78,13 @@ def paired_test(
     d = finite_vector("differences", differences)
     if d.size < _MIN_PAIRS:
         raise InvalidInput(f"differences: expected at least {_MIN_PAIRS} pairs, got {d.size}")
+    working = Working(test="paired", columns={"difference": d}, settings=plan.settings)
     scaled = np.ldexp(d, -power_of_two(d))  # neither 1e300 nor 1e-300 is lost when squared
     telling = plan.sign * scaled[scaled != 0]
     enumerates = plan.enumerates(telling.size)
     if telling.size == 0:
         finding = _finding(d, plan, z=0.0, log10_p=0.0, method="exact", seed=None, figure=None)
-        return finding.about(warnings=("All differences are 0: p is 1.",))
+        return finding.about(warnings=("All differences are 0: p is 1.",), working=working)
     tail, observed = _tail(telling, plan, enumerates)
     deviation = math.sqrt(float(telling @ telling))
     z = plan.sign * observed / deviation
@@ -96,7 +98,7 @@ def paired_test(
         figure=null_histogram(
             plan.sign * tail.null / deviation, z, "Standardised sum of differences (z)"
         ),
-    )
+    ).about(working=working)
 
 
 def _tail(telling: NDArray[np.float64], plan: Plan, enumerates: bool) -> tuple[Tail, float]:

@@ -9,6 +9,7 @@ from scipy import special
 from ..errors import InvalidInput
 from .checks import MAX_MAGNITUDE, finite_sample, one_of
 from .findings import Alternative, Effect, Finding, NullHistogram, Statistic, Validity
+from .workings import Working
 
 __all__ = ["rank_test"]
 
@@ -89,6 +90,11 @@ def rank_test(observed: float, others: ArrayLike, *, alternative: Alternative) -
         ),
         warnings=tuple(warnings),
         figure=NullHistogram(label="Value", edges=edges, counts=counts, observed=value),
+        working=Working(
+            test="rank",
+            columns={"value": np.append(value, x), "observed": np.arange(k + 1) == 0},
+            settings={"alternative": alternative.value},
+        ),
     )
 
 

@@ -39,6 +39,7 @@ from .betting import (
 )
 from .checks import MAX_MAGNITUDE, finite_vector, one_of, ragged
 from .findings import LOG10_E, Alternative, Effect, EValue, Finding, Statistic, Validity
+from .workings import Working
 
 __all__ = ["RankEProcess", "SignEProcess"]
 
@@ -82,6 +83,8 @@ class _EProcess(ABC):
         self._top_log10_e = 0.0  # the capital before the first record is 1
         self._n_at_rejection: int | None = None
         self._log10_e_at_rejection = 0.0
+        # What was fed, for the working; None where a saved state was continued, which does not hold it.
+        self._fed: list[tuple[NDArray[np.float64], NDArray[np.int64]]] | None = []
         self._share_total = 0.0  # sum of the per-record shares behind the effect, each in [0, 1]
 
     @property
@@ -186,6 +189,7 @@ class _EProcess(ABC):
                 )
         self._log_capitals = np.array(logs, dtype=np.float64)
         self._n = n
+        self._fed = None if n else []
         self._top_log10_e = _real(state, "top_log10_e", max(0.0, self.log10_e), math.inf)
         self._share_total = _real(state, "share_total", 0.0, float(n))
         if state["n_at_rejection"] is not None:
@@ -199,6 +203,22 @@ class _EProcess(ABC):
             raise InvalidInput("state: n_at_rejection and top_log10_e contradict each other")
         if n == 0 and (self._log_capitals.any() or self._top_log10_e):
             raise InvalidInput("state: capital has changed, but n is 0")
+
+    @abstractmethod
+    def _columns(
+        self, values: NDArray[np.float64], sizes: NDArray[np.int64]
+    ) -> dict[str, NDArray[Any]]:
+        """The columns of the working, from all that was fed: values, and how many each record has."""
+
+    def _working(self) -> Working | None:
+        if not self._fed:
+            return None
+        values, sizes = (np.concatenate(parts) for parts in zip(*self._fed, strict=True))
+        return Working(
+            test=self._FORMAT.removeprefix("bookplate "),
+            columns=self._columns(values, sizes),
+            settings={"alternative": self._alternative.value, "alpha": self._alpha},
+        )
 
     def _take(
         self,
@@ -276,6 +296,7 @@ class _EProcess(ABC):
                 method=f"capital of the test martingale {'at the level' if self.rejected else 'now'}, "
                 f"{bets}, anytime-valid",
             ),
+            working=self._working(),
         )
 
 
@@ -393,6 +414,14 @@ class SignEProcess(_EProcess):
         )
         self._n_nonzero, self._mean_root = int(n_nonzero), float(mean_root)
         self._take(logs, path, (1 + np.sign(d)) / 2)
+        if self._fed is not None:  # copied: whoever feeds may use the array again
+            self._fed.append((d.copy(), np.ones(d.size, dtype=np.int64)))
+
+    def _columns(
+        self, values: NDArray[np.float64], sizes: NDArray[np.int64]
+    ) -> dict[str, NDArray[Any]]:
+        del sizes
+        return {"difference": values}
 
     def _extra_state(self) -> dict[str, Any]:
         return {"n_nonzero": self._n_nonzero, "mean_root": self._mean_root}
@@ -523,6 +552,13 @@ class RankEProcess(_EProcess):
         settle_ranks(scores, rows, np.array([row for _, row in prices]), self._thetas, logs, path)
         self._n_tied += int(np.count_nonzero(below + above + 1 < sizes))
         self._take(logs, path, (1 + (below - above) / (sizes - 1)) / 2)
+        if self._fed is not None:
+            self._fed.append((values.copy(), sizes))
+
+    def _columns(
+        self, values: NDArray[np.float64], sizes: NDArray[np.int64]
+    ) -> dict[str, NDArray[Any]]:
+        return {"unit": np.repeat(np.arange(sizes.size), sizes), "value": values}
 
     def _extra_state(self) -> dict[str, Any]:
         return {"n_tied": self._n_tied}

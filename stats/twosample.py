@@ -26,6 +26,7 @@ from .montecarlo import (
 )
 from .strata import Strata, arranged
 from .subset_bound import subset_log_bound
+from .workings import Working, sets_in_one
 
 __all__ = ["stratified_test", "two_sample_test"]
 
@@ -79,6 +80,8 @@ def two_sample_test(
             "Without an effect, both sets come from one distribution, or were split at random.",
             "The values are independent of each other, or the split was random.",
         ),
+    ).about(
+        working=Working(test="two-sample", columns=sets_in_one(x_a, x_b), settings=plan.settings)
     )
 
 
@@ -135,9 +138,8 @@ def stratified_test(
     # As Python objects: joined as arrays, int64 and uint64 labels would become floats.
     codes: dict[object, int] = {}
     labels = [*labels_a.tolist(), *labels_b.tolist()]
-    strata = arranged(
-        x_a, x_b, np.array([codes.setdefault(x, len(codes)) for x in labels], dtype=np.int64)
-    )
+    stratum = np.array([codes.setdefault(x, len(codes)) for x in labels], dtype=np.int64)
+    strata = arranged(x_a, x_b, stratum)
     finding = _tested(
         strata,
         plan,
@@ -150,6 +152,12 @@ def stratified_test(
             "random; strata may differ.",
             "The values of a stratum are independent of each other, or its split was random.",
         ),
+    ).about(
+        working=Working(
+            test="stratified",
+            columns={**sets_in_one(x_a, x_b), "stratum": stratum},
+            settings=plan.settings,
+        )
     )
     if not strata.n_left_out:
         return finding

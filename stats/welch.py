@@ -12,6 +12,7 @@ from .checks import finite_sample, one_of
 from .findings import LOG10_E, Alternative, Effect, Finding, Statistic, Validity
 from .projection import power_of_two
 from .tails import log_binomial
+from .workings import Working, sets_in_one
 
 __all__ = ["welch_test"]
 
@@ -45,7 +46,10 @@ def welch_test(a: ArrayLike, b: ArrayLike, *, alternative: Alternative) -> Findi
     """
     alternative = one_of("alternative", Alternative, alternative)
     x_a, x_b = finite_sample("a", a, 2), finite_sample("b", b, 2)
-    exponent = power_of_two(np.concatenate((x_a, x_b)))
+    working = Working(
+        test="welch", columns=sets_in_one(x_a, x_b), settings={"alternative": alternative.value}
+    )
+    exponent = power_of_two(working.columns["value"])
     y_a, y_b = np.ldexp(x_a, -exponent), np.ldexp(x_b, -exponent)
     difference = _mean(y_a) - _mean(y_b)
     v_a, v_b = _variance_of_mean(y_a), _variance_of_mean(y_b)
@@ -56,7 +60,8 @@ def welch_test(a: ArrayLike, b: ArrayLike, *, alternative: Alternative) -> Findi
                 "two_sample_test needs no variance",
             )
         finding = _welch_finding(alternative, 0.0, 1.0, 0.0, 0.0, 0.0, exponent, x_a.size, x_b.size)
-        return finding.about(warnings=("All values of both sets are tied: p is 1.",))
+        warning = "All values of both sets are tied: p is 1."
+        return finding.about(warnings=(warning,), working=working)
     # Shares, so that variances near the smallest float are not lost when squared.
     share_a, share_b = v_a / (v_a + v_b), v_b / (v_a + v_b)
     df = 1 / (share_a**2 / (y_a.size - 1) + share_b**2 / (y_b.size - 1))
@@ -68,7 +73,7 @@ def welch_test(a: ArrayLike, b: ArrayLike, *, alternative: Alternative) -> Findi
         log10_p = _student_t_log10_sf(-t if alternative is Alternative.LESS else t, df)
     return _welch_finding(
         alternative, t, df, log10_p, difference, error, exponent, x_a.size, x_b.size
-    )
+    ).about(working=working)
 
 
 def _mean(x: NDArray[np.float64]) -> float:

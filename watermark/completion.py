@@ -18,6 +18,7 @@ from ..stats import Finding, choice_test
 from .evidence import KEY_ASSUMPTION, Evidence
 from .manifest import MarkedSlot
 from .marking import Mode, Unit
+from .scoring import words_of
 
 __all__ = ["AnswerCounts", "completion_test", "count_answers"]
 
@@ -145,7 +146,8 @@ def completion_test(
         weights=totals / (totals + _NOISE),
         seed=seed,
     )
-    return finding.about(
+    named = finding.named(answers.names, words_of(evidence, answers.names))
+    return named.about(
         name="completion test",
         question=f"Does {suspect.identity.name} continue the original texts with the released words?",
         unit=f"{evidence.manifest.marking.unit.plural} with an answer",

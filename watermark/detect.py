@@ -17,7 +17,14 @@ from .evidence import KEY_ASSUMPTION, Evidence
 from .keys import MarkingKey
 from .marking import Mode, Unit
 from .recipients import copies_of
-from .scoring import UnitScores, score_units, score_variants, unit_weights, variants_of
+from .scoring import (
+    UnitScores,
+    score_units,
+    score_variants,
+    unit_weights,
+    variants_of,
+    words_of,
+)
 
 __all__ = ["detect", "detect_recipients", "unit_test"]
 
@@ -214,7 +221,9 @@ class _ScoredUnits(_Scored):
         self._scores = score_units(evidence, suspect)
 
     def _test(self, evidence: Evidence, seed: int) -> Finding:
-        return unit_test(_drawn(self._scores, evidence), self._others, seed=seed)
+        finding = unit_test(_drawn(self._scores, evidence), self._others, seed=seed)
+        names = self._scores.names
+        return finding.named(names, words_of(evidence, names))
 
     def _own_tests(self, evidence: Evidence, seed: int) -> list[Finding]:
         return [unit_test(_drawn(other, evidence), [], seed=seed) for other in self._others]
@@ -232,13 +241,16 @@ class _ScoredVariants(_Scored):
 
     def __init__(self, evidence: Evidence, suspect: Suspect, references: Sequence[Suspect]) -> None:
         super().__init__(suspect, references)
-        variants = variants_of(evidence, evidence.marked())
+        records = evidence.marked()
+        self._names = [record.record for record in records]
+        variants = variants_of(evidence, records)
         self._others = [score_variants(reference, variants) for reference in references]
         self._scores = score_variants(suspect, variants)
 
     def _test(self, evidence: Evidence, seed: int) -> Finding:
         del evidence
-        return ghost_test(self._scores, references=self._others, seed=seed)
+        finding = ghost_test(self._scores, references=self._others, seed=seed)
+        return finding.named(self._names)
 
     def _own_tests(self, evidence: Evidence, seed: int) -> list[Finding]:
         del evidence

@@ -32,6 +32,7 @@ from .coverage import RecordCoverage, coverage_of
 from .evidence import KEY_ASSUMPTION, Evidence
 from .manifest import MarkedRecord
 from .marking import Mode, Unit
+from .scoring import words_of
 
 __all__ = ["LeakResult", "aligner_of", "leak", "leak_test"]
 
@@ -87,11 +88,13 @@ class _Units:
     """What the texts show of each unit, sorted by name.
 
     Attributes:
+        names: See `Marking.unit_name`.
         shares: f, shape (k_u,), sum 1.
         chosen: The released choice.
         n_slots: m.
     """
 
+    names: tuple[str, ...]
     shares: tuple[NDArray[np.float64], ...]
     chosen: NDArray[np.int64]
     n_slots: NDArray[np.int64]
@@ -186,9 +189,16 @@ def leak_test(
     unit = evidence.manifest.marking.unit
     unit = Unit.SLOT if unit is Unit.RECORD else unit
     draws = 99_999 if n_units < _MANY_UNITS else 9_999
-    finding = choice_test(
-        values, units.chosen, seed=seed, n_resamples=draws if n_resamples is None else n_resamples
-    ).about(unit=unit.plural)
+    finding = (
+        choice_test(
+            values,
+            units.chosen,
+            seed=seed,
+            n_resamples=draws if n_resamples is None else n_resamples,
+        )
+        .about(unit=unit.plural)
+        .named(units.names, words_of(evidence, units.names))
+    )
     coverage = coverage_of(evidence, found)
     shown = sum(c.n_shown for c in coverage)
     released, expected = (
@@ -247,8 +257,10 @@ def _units(evidence: Evidence, records: Sequence[MarkedRecord], found: Alignment
                     "the manifest was altered",
                 )
             totals[name] = (total + counts / counts.sum(), m + 1, chosen)
-    ordered = [totals[name] for name in sorted(totals)]
+    names = tuple(sorted(totals))
+    ordered = [totals[name] for name in names]
     return _Units(
+        names=names,
         shares=tuple(total / m for total, m, _ in ordered),
         chosen=np.array([chosen for _, _, chosen in ordered], dtype=np.int64),
         n_slots=np.array([m for _, m, _ in ordered], dtype=np.int64),

@@ -20,6 +20,7 @@ __all__ = [
     "score_variants",
     "unit_weights",
     "variants_of",
+    "words_of",
 ]
 
 _SLOT_NOISE = 2.0  # variance between slots of a type, relative to that between models
@@ -158,6 +159,16 @@ def _centred(
     centred: NDArray[np.float64] = flat - np.repeat(means, sizes)
     largest = float(np.abs(centred).max())
     return centred / largest if largest > 0 else centred
+
+
+def words_of(evidence: Evidence, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """The choices of units, by their names, as they are written in the unit's first slot."""
+    name_of = evidence.manifest.marking.unit_name
+    choices: dict[str, tuple[str, ...]] = {}
+    for record in evidence.marked():
+        for index, slot in enumerate(record.slots):
+            choices.setdefault(name_of(record.record, index, slot.unit), slot.choices)
+    return [choices[name] for name in names]
 
 
 def variants_of(evidence: Evidence, records: Sequence[MarkedRecord]) -> list[list[str]]:

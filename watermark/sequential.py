@@ -42,8 +42,9 @@ class SequentialResult:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One record of the martingale: the released score first; and what it cost to get."""
+    """One record of the martingale: its name, its scores, the released one first, and their cost."""
 
+    name: str
     scores: NDArray[np.float64]
     n_scored: int
 
@@ -87,20 +88,21 @@ def detect_sequentially(
     steps = (_by_record if by_record else _by_unit)(evidence, suspect, references)
     in_all = _cost(evidence)
     process = RankEProcess(alternative=Alternative.GREATER, alpha=alpha)
-    n_scored = 0
+    n_scored, names = 0, []
     for step in steps:
         if budget is not None and n_scored + step.n_scored > budget:
             break
         n_scored += step.n_scored
         if step.scores.size:
             process.feed(step.scores)
+            names.append(step.name)
         if process.rejected:
             break
     if process.n == 0:
         raise InsufficientEvidence(
             "nothing could be scored within the budget", "allow more queries, or check the texts"
         )
-    finding = process.finding()
+    finding = process.finding().named(names)
     return SequentialResult(
         finding=finding.about(
             name="sequential watermark test",
@@ -161,7 +163,8 @@ def _by_unit(
             ]
             mean = np.mean(scored, axis=0) if scored else np.empty(0)
             chosen = places[name][0][2]
-            yield _Step(_released_first(mean, chosen), sum(score.size for score in found))
+            n_scored = sum(score.size for score in found)
+            yield _Step(name, _released_first(mean, chosen), n_scored)
 
 
 def _by_record(
@@ -170,12 +173,13 @@ def _by_record(
     """Records with most slots first; of equal ones, in the order of their digests."""
     records = sorted(evidence.marked(), key=lambda record: (-len(record.slots), record.record))
     for first in range(0, len(records), _RECORDS_PER_QUERY):
-        variants = variants_of(evidence, records[first : first + _RECORDS_PER_QUERY])
+        batch = records[first : first + _RECORDS_PER_QUERY]
+        variants = variants_of(evidence, batch)
         scores = score_variants(suspect, variants)
         for reference in references:
             scores = scores - score_variants(reference, variants) / len(references)
-        for row, texts in zip(scores, variants, strict=True):
-            yield _Step(row, len(set(texts)))
+        for record, row, texts in zip(batch, scores, variants, strict=True):
+            yield _Step(record.record, row, len(set(texts)))
 
 
 def _less_references(

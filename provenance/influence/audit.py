@@ -151,6 +151,8 @@ def influence_audit(
     log_lengths = np.log(documents.lengths[matched])
     influence = documents.influence[:, matched]
     y = np.stack([_without_trend(_savage(row, stratum), log_lengths, stratum) for row in influence])
+    ids = [documents.ids[d] for d in np.flatnonzero(matched)] if documents.ids else []
+    names = [ids[d] for d in (*np.flatnonzero(claim), *np.flatnonzero(~claim))] if ids else []
     warnings = (
         _NO_TRAINING,
         *_left_out(documents.claimed, matched),
@@ -169,6 +171,7 @@ def influence_audit(
             n_resamples=n_resamples,
             stop_after=stop_after,
         )
+        finding = finding.named(names) if names else finding
         return _told(finding, query, claim, randomised, warnings, inputs)
 
     findings = tuple(

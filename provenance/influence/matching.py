@@ -28,6 +28,7 @@ class Documents:
         claimed: Which documents are claimed, shape (D,); the others are controls.
         lengths: What was scored of each document, in tokens, shape (D,).
         sources: Where each document comes from, shape (D,), strings.
+        ids: Id of each document; empty if they have none.
     """
 
     queries: tuple[str, ...]
@@ -35,6 +36,7 @@ class Documents:
     claimed: NDArray[np.bool_]
     lengths: NDArray[np.float64]
     sources: NDArray[np.str_]
+    ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = self.claimed.size
@@ -131,6 +133,7 @@ class Documents:
             claimed=np.array([id in wanted for id in ids], dtype=np.bool_),
             lengths=finite_vector("lengths", [lengths[id] for id in ids]),
             sources=_names("sources", [sources[id] for id in ids]),
+            ids=ids,
         )
 
 

@@ -111,6 +111,7 @@ def same_distribution(one: Sequence[str], other: Sequence[str], *, seed: int) ->
         unit="texts",
         assumptions=("The texts of a set are independent of each other.",),
         seed=seed,
+        working=None,  # the AUROCs' ranks would repeat p, but not the AUROCs: these need the texts
     )
     return SameDistribution(finding=finding, auroc=observed)
 

@@ -194,6 +194,7 @@ def dataset_inference(
             f"FORCED: {check.sentence}. The p-value is no evidence of training.",
             *warnings,
         )
+    refuted = () if check.accepts else (warnings[0],)
     finding = outcome.finding.about(
         name=name,
         question=f"Was {suspect.identity.name} trained on these texts, rather than on none of both sets?",
@@ -202,6 +203,7 @@ def dataset_inference(
             *warnings,
             *(f"{score} was left out: {why}." for score, why in table.left_out.items()),
         ),
+        refuted=refuted,
     )
     return DatasetInference(
         finding=finding, auroc=outcome.auroc, mix=outcome.mix, check=check, scores=table
@@ -248,9 +250,9 @@ def inference_test(
         )
     _refuse_few(len(suspect), len(held_out))
     rng = np.random.default_rng([int(seed_of(seed)), 2])
-    first, second = zip(_halves(suspect, rng), _halves(held_out, rng), strict=True)
-    mix = Mix.fit(names, *first)
-    ours, theirs = map(mix.of, second)
+    first, second = zip(_halves(len(suspect), rng), _halves(len(held_out), rng), strict=True)
+    mix = Mix.fit(names, suspect[first[0]], held_out[first[1]])
+    ours, theirs = mix.of(suspect[second[0]]), mix.of(held_out[second[1]])
     finding = two_sample_test(
         ours, theirs, alternative=Alternative.GREATER, seed=seed, n_resamples=n_resamples
     )
@@ -261,7 +263,8 @@ def inference_test(
         if mix.weights.any()
         else ("On the first halves no score spoke for membership: the mix is 0 and p is 1.",)
     )
-    finding = finding.about(
+    places = [*second[0].tolist(), *(second[1] + len(suspect)).tolist()]
+    finding = finding.named([_place(place, len(suspect)) for place in places]).about(
         name="dataset inference",
         question="Do a model's membership scores set these texts apart from held-out ones?",
         null="Texts under test and held-out texts are exchangeable: the model treats both alike, and both "
@@ -274,11 +277,9 @@ def inference_test(
     return DatasetInference(finding=finding, auroc=told_apart.auroc, mix=mix)
 
 
-def _halves(
-    values: NDArray[np.float64], rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    order = rng.permutation(len(values))
-    return values[order[: len(values) // 2]], values[order[len(values) // 2 :]]
+def _halves(n: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    order = rng.permutation(n)
+    return order[: n // 2], order[n // 2 :]
 
 
 def _refuse_few(n: int, m: int) -> None:

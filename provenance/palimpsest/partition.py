@@ -27,6 +27,7 @@ from .ngrams import (
     joined,
     refuse_other_tokenizer,
 )
+from .repeats import digest_names
 from .sampling import FEWEST
 from .transcript import Transcript, TranscriptSource
 
@@ -188,16 +189,19 @@ def partition_test_of_tokens(
         covariates=columns,
         seed=seed,
         method=method,
-    )
+    ).named(digest_names(index.table.digests[units.sequences]))
     _, first = np.unique(index.table.contents, return_index=True)
     properties = {
         covariate.value: _values(index, covariate)[units.sequences]
         for covariate in (Covariate.LENGTH, Covariate.RARITY)
     }
-    warnings = [
-        units.note,
+    refuted = [
         *content_in_order(units.steps, properties),
         *neighbours_alike(units.steps, first[units.sequences], scores),
+    ]
+    warnings = [
+        units.note,
+        *refuted,
         *finding.warnings,
     ]
     finding = finding.about(
@@ -212,6 +216,7 @@ def partition_test_of_tokens(
             f"Regressed out of the scores: {', '.join(names) or 'nothing'}.",
         ),
         warnings=tuple(warning for warning in warnings if warning),
+        refuted=tuple(refuted),
         inputs=(index.table.source,),
         figure=_figure(finding, bool(names)),
     )

@@ -12,7 +12,7 @@ from ...stats import Alternative, Finding, Input, SpearmanMethod, Trend, spearma
 from ..suspect import Suspect, hearsay_of, inputs_of, refuse_same_model
 from .covariates import Covariate, covariate_values
 from .exchangeability import content_in_order, neighbours_alike
-from .repeats import content_digests, units_of
+from .repeats import content_digests, digest_names, units_of
 from .sampling import FEWEST
 from .scoring import (
     WHOLE,
@@ -63,12 +63,16 @@ class Asked:
     Attributes:
         transcript: These sequences alone, each once, sorted by content.
         rows: Row of each in the transcript that was given, or of the first of equal ones, shape (n,).
+        names: Digest of each one's content, in hexadecimal.
         notes: What was left out and why, and what speaks against a random order, for findings to say.
+        refuted: Of these what speaks against a random order.
     """
 
     transcript: Transcript
     rows: NDArray[np.int64]
+    names: tuple[str, ...]
     notes: tuple[str, ...]
+    refuted: tuple[str, ...] = ()
 
 
 def query_test(
@@ -111,12 +115,13 @@ def query_test(
         asked.transcript, scores, others, seed=seed, statistic=statistic, covariates=covariates
     )
     steps = asked.transcript.steps
+    alike = neighbours_alike(steps, asked.rows, scores)
     doubts = [
-        *neighbours_alike(steps, asked.rows, scores),
+        *alike,
         *reference_doubts(steps, references, others, seed),
         *tokenizer_doubts(asked.transcript, suspect),
     ]
-    return finding.about(
+    return finding.named(asked.names).about(
         question=f"Was {suspect.identity.name} derived from the model of this training run?",
         inputs=(*files_of(transcript), *inputs_of(suspect, *references)),
         assumptions=(*finding.assumptions, *fixed_beforehand(transcript, window)),
@@ -126,6 +131,7 @@ def query_test(
             *doubts,
             *hearsay_of(suspect, *references),
         ),
+        refuted=(*asked.refuted, *alike),
     )
 
 
@@ -155,21 +161,25 @@ def prepared(transcript: Transcript, window: Window) -> Asked:
             f"{transcript.source.name}: only {len(distinct)} distinct sequences can be scored",
             f"an order test needs at least {FEWEST}; some thousands are usual",
         )
+    digests = content_digests(distinct)
     units = units_of(
         transcript.steps[rows],
         contents,
-        content_digests(distinct),
+        digests,
         is_sample=bool(transcript.description),
     )
     if units.note:
         notes.append(units.note)
     sequences = tuple(distinct[number] for number in units.sequences)
     properties = {c.value: covariate_values(c, sequences) for c in Covariate}
+    refuted = content_in_order(units.steps, properties)
     _, first = np.unique(contents, return_index=True)
     return Asked(
         transcript=replace(transcript, steps=units.steps, sequences=sequences),
         rows=rows[first][units.sequences],
-        notes=(*notes, *content_in_order(units.steps, properties)),
+        names=digest_names(digests[units.sequences]),
+        notes=(*notes, *refuted),
+        refuted=tuple(refuted),
     )
 
 

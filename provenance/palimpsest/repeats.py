@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DIGEST_BYTES", "Units", "content_digest", "content_digests", "units_of"]
+__all__ = [
+    "DIGEST_BYTES",
+    "Units",
+    "content_digest",
+    "content_digests",
+    "digest_names",
+    "units_of",
+]
 
 DIGEST_BYTES = 16
 _FEWEST_COPIES = 30
@@ -38,6 +45,12 @@ def content_digests(sequences: Sequence[str | tuple[int, ...]]) -> NDArray[np.ui
     """`content_digest` of each sequence, shape (n, 16)."""
     digests = [content_digest(s if isinstance(s, str) else np.array(s)) for s in sequences]
     return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, DIGEST_BYTES)
+
+
+def digest_names(digests: NDArray[np.uint8]) -> tuple[str, ...]:
+    """Digests of shape (n, 16) in hexadecimal."""
+    digits, width = digests.tobytes().hex(), 2 * DIGEST_BYTES
+    return tuple(digits[i : i + width] for i in range(0, len(digits), width))
 
 
 def units_of(

@@ -95,7 +95,7 @@ def reshuffle_test(
     statistics = reshuffle_statistics(scores, known)
     finding = rank_test(
         float(statistics[0]), statistics[1:], alternative=Alternative.GREATER
-    )  # texts of a descendant prefer the true run
+    ).named([run.identity.name for run in runs])  # texts of a descendant prefer the true run
     z, log10_p = _normal(statistics)
     result = ReshuffleResult(
         finding=finding, statistics=statistics, z=z, log10_p_normal=log10_p, n_tokens=n_tokens

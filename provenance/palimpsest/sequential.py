@@ -79,19 +79,22 @@ def query_sequentially(
     process = SignEProcess(alternative=Alternative.GREATER, alpha=alpha)
     told = _Told(asked, suspect, references, window)
     rng = np.random.default_rng(seed)
+    names: list[str] = []
     for early, late in _batches(_pairs(asked.transcript.steps, rng), budget):
         # Asked in random order: neither place nor time of a question tells which half it is of.
         told.ask(rng.permutation(np.concatenate([early, late])))
         process.extend(told.scores[late] - told.scores[early])
+        names += (f"{asked.names[a]} {asked.names[b]}" for a, b in zip(early, late, strict=True))
         if process.rejected:
             break
     if process.n == 0:
         raise InsufficientEvidence("no two sequences have different steps within the budget")
-    finding = process.finding()
+    finding = process.finding().named(names)
     known = told.rows
     steps = asked.transcript.steps[known]
+    alike = neighbours_alike(steps, asked.rows[known], told.scores[known])
     doubts = [
-        *neighbours_alike(steps, asked.rows[known], told.scores[known]),
+        *alike,
         *reference_doubts(steps, references, [own[known] for own in told.of_references], seed),
         *tokenizer_doubts(asked.transcript, suspect),
     ]
@@ -106,6 +109,7 @@ def query_sequentially(
                 *fixed_beforehand(transcript, window),
             ),
             warnings=(*finding.warnings, *asked.notes, *doubts, *hearsay_of(suspect, *references)),
+            refuted=(*asked.refuted, *alike),
             inputs=(*files_of(transcript), *inputs_of(suspect, *references)),
         ),
         n_scored=known.size,

@@ -14,7 +14,7 @@ import pytest
 from bookplate.errors import BookplateError, InvalidInput, VerificationError
 from bookplate.provenance.custody import AuthorityChain, TimestampRequest
 from bookplate.provenance.custody.der import with_sorted_certificates
-from bookplate.provenance.custody.timestamps import send
+from bookplate.provenance.custody.timestamps import check_answer, send
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -382,3 +382,43 @@ def test_nobody_is_waited_for_for_ever(serve):
     for url in ("http://127.0.0.1:1/", "nonsense://x", "http://[", ""):
         with pytest.raises(InvalidInput, match="cannot be reached"):
             send(request, url, timeout=0.2)
+
+
+# Requests that were kept, and answers before their authority is trusted.
+
+
+def test_a_request_comes_back_also_that_of_openssl(tmp_path):
+    for nonce in (0, 1, 127, 128, 2**63, 2**64 - 1):
+        request = TimestampRequest(DIGEST, nonce)
+        assert TimestampRequest.from_bytes(request.to_bytes()) == request
+    (tmp_path / "message").write_bytes(MESSAGE)
+    query = ["openssl", "ts", "-query", "-data", "message", "-sha256", "-cert", "-out", "q.tsq"]
+    subprocess.run(query, cwd=tmp_path, check=True, capture_output=True)
+    assert TimestampRequest.from_bytes((tmp_path / "q.tsq").read_bytes()).message_sha256 == DIGEST
+
+
+@given(st.integers(0, 80), st.binary(max_size=3))
+@settings(max_examples=200, deadline=None)
+def test_what_is_no_request_is_refused(place, other):
+    data = TimestampRequest(DIGEST, 12345).to_bytes()
+    altered = data[:place] + other + data[place + 1 :]
+    error = refusal(lambda: TimestampRequest.from_bytes(altered))
+    if error is None:  # another digest, or another nonce
+        assert TimestampRequest.from_bytes(altered).to_bytes() == altered
+    else:
+        assert isinstance(error, InvalidInput)
+
+
+def test_an_answer_is_told_from_one_to_something_else(authority):
+    request = TimestampRequest.of(MESSAGE)
+    answer = answer_of_openssl(authority, request.to_bytes())
+    time = check_answer(answer, DIGEST, nonce=request.nonce)
+    assert abs(datetime.now(UTC) - time) < timedelta(minutes=5)
+    assert check_answer(answer, DIGEST) == time
+    for call in (
+        lambda: check_answer(answer, DIGEST, nonce=request.nonce ^ 1),
+        lambda: check_answer(answer, hashlib.sha256(b"other").digest()),
+        lambda: check_answer(answer[:-1], DIGEST),
+        lambda: check_answer(b"", DIGEST),
+    ):
+        assert isinstance(refusal(call), VerificationError)
