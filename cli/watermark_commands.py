@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from .card_command import card
 from .detect_command import detect
+from .disclosure_commands import check_disclosure, disclose
 from .embed_command import embed
 from .leak_command import leak
 from .options import AsJson, IdColumn, TextColumn
@@ -22,6 +24,9 @@ app.command("detect")(detect)
 app.command("leak")(leak)
 app.command("quality")(quality)
 app.command("questions")(of_manifest)
+app.command("disclose")(disclose)
+app.command("check-disclosure")(check_disclosure)
+app.command("card")(card)
 
 
 @app.command("restore")

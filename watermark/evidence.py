@@ -54,6 +54,7 @@ def load_evidence(
     released: Path | None = None,
     key: MarkingKey | None = None,
     text_column: str = "text",
+    commitment: Path | None = None,
 ) -> Evidence:
     """Read a manifest and the texts it speaks of, and check that they belong together.
 
@@ -62,6 +63,7 @@ def load_evidence(
         released: A released file, or a folder of them; default: the ones listed in `../release/release.json`.
         key: The key; if given, every choice is drawn anew and compared.
         text_column: Column of the texts.
+        commitment: The release.json as it was published; default: the one in `../release/`.
 
     Returns:
         The evidence; its warnings say what was not checked, and which files are not those that
@@ -74,15 +76,16 @@ def load_evidence(
     manifest = Manifest.read(manifest_path)
     inputs = [Input(name=manifest_path.name, sha256=sha256_of_file(manifest_path))]
     warnings = []
-    description = manifest_path.resolve().parent.parent / "release" / RELEASE_NAME
+    beside = manifest_path.resolve().parent.parent / "release" / RELEASE_NAME
+    description = beside if commitment is None else commitment
     listed: Mapping[str, str] | None = None
     files: dict[str, Path] = {}
-    if description.exists():
+    if commitment is not None or description.exists():
         release = Release.read(description)
         _check_release(manifest, release, description)
         inputs.append(Input(name=RELEASE_NAME, sha256=sha256_of_file(description)))
         listed = release.files
-        files = {name: description.parent / name for name in listed}
+        files = {name: beside.parent / name for name in listed}
     else:
         warnings.append(
             "release.json was not at hand: the manifest was not held against its commitment."

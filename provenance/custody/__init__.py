@@ -2,7 +2,7 @@
 
 In the order of a case:
 
-- `beacons`: before release, a marking key that nobody can have chosen;
+- `beacons`, with `promises`: before release, a marking key that nobody can have chosen;
 - `merkle`: commit to a private table by one public hash, and later show single rows of it;
 - `timestamps`: have an outside authority testify when a commitment existed (RFC 3161);
 - `log`: who ran what, when, each line bound to the line before;
@@ -16,6 +16,7 @@ true. `VerificationError` is evidence that does not hold, `InvalidInput` a call 
 from .beacons import Beacon, BeaconedSecret
 from .envelopes import Envelope, sign
 from .merkle import MerkleCommitment, MerkleTree, commit, leaf_hash, prove, verify_inclusion
+from .promises import KeyDraw, KeyPromise, verify_draw
 from .signing_keys import PublicKey, SigningKey
 from .statements import Statement, statement_over
 from .timestamps import AuthorityChain, Timestamp, TimestampRequest
@@ -25,6 +26,8 @@ __all__ = [
     "Beacon",
     "BeaconedSecret",
     "Envelope",
+    "KeyDraw",
+    "KeyPromise",
     "MerkleCommitment",
     "MerkleTree",
     "PublicKey",
@@ -37,5 +40,6 @@ __all__ = [
     "prove",
     "sign",
     "statement_over",
+    "verify_draw",
     "verify_inclusion",
 ]

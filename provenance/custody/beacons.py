@@ -41,7 +41,15 @@ from ...errors import InvalidInput, VerificationError
 from ...files import canonical_json, hexadecimal, new_file
 from .strict_json import fields_of, strict_object
 
-__all__ = ["DRAND_DEFAULT", "DRAND_QUICKNET", "Beacon", "BeaconedSecret", "check"]
+__all__ = [
+    "DRAND_DEFAULT",
+    "DRAND_QUICKNET",
+    "Beacon",
+    "BeaconedSecret",
+    "check",
+    "first_round_at",
+    "scheduled",
+]
 
 _FORMAT = "bookplate-beaconed-secret/1"
 _SECRET_BYTES = 32
@@ -99,6 +107,19 @@ def scheduled(source: str, round_: int) -> datetime | None:
         return datetime.fromtimestamp(first, UTC) + timedelta(seconds=(round_ - 1) * period)
     except OverflowError:
         raise InvalidInput(f"round {round_}: beyond the year 9999") from None
+
+
+def first_round_at(source: str, time: datetime) -> int:
+    """The first round of one of drand's two main chains that is not published before a time.
+
+    Raises:
+        InvalidInput: If the source is another, whose schedule is not known here.
+    """
+    if source not in _SCHEDULES:
+        raise InvalidInput(f"{visible(source[:100])}: its schedule is not known", "name the round")
+    first, period = _SCHEDULES[source]
+    elapsed = time - datetime.fromtimestamp(first, UTC)
+    return max(1, 1 - (-elapsed // timedelta(seconds=period)))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -207,18 +228,35 @@ class BeaconedSecret:
             beacon: The value of the round that was committed to.
 
         Returns:
-            32 bytes for `MarkingKey`; its salt may be any, as it draws nothing.
+            32 bytes for `MarkingKey`; its salt draws nothing, see `derive_salt`.
 
         Raises:
             InvalidInput: If it is another round, or another beacon.
         """
+        return self._from(beacon, "bookplate marking key of a beacon/1 ")
+
+    def derive_salt(self, beacon: Beacon) -> bytes:
+        """What blinds the commitment to the derived key: who opens this secret opens that, too.
+
+        Args:
+            beacon: As for `derive`.
+
+        Returns:
+            32 bytes, which tell nothing of the key.
+
+        Raises:
+            InvalidInput: As for `derive`.
+        """
+        return self._from(beacon, "bookplate salt of a beacon's key/1 ")
+
+    def _from(self, beacon: Beacon, purpose: str) -> bytes:
         if (beacon.source, beacon.round) != (self.source, self.round):
             raise InvalidInput(
                 f"round {beacon.round} of {beacon.source}, but committed to round {self.round} of "
                 f"{self.source}",
                 "a round chosen afterwards would be a key chosen afterwards",
             )
-        info = b"bookplate marking key of a beacon/1 " + canonical_json({
+        info = purpose.encode() + canonical_json({
             "commitment": self.commitment,
             "valueBytes": len(beacon.value),
         })

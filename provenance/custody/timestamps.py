@@ -11,6 +11,7 @@ serial number and must bear the key that signed.
 """
 
 import hashlib
+import re
 import secrets
 import warnings
 from collections.abc import Generator
@@ -32,7 +33,7 @@ from .der import element, with_sorted_certificates
 if TYPE_CHECKING:
     from rfc3161_client import TimeStampResponse
 
-__all__ = ["AuthorityChain", "Timestamp", "TimestampRequest", "send"]
+__all__ = ["AuthorityChain", "Timestamp", "TimestampRequest", "check_answer", "send"]
 
 _SHA256 = x509.ObjectIdentifier("2.16.840.1.101.3.4.2.1")
 _TIME_STAMPING = ExtendedKeyUsageOID.TIME_STAMPING
@@ -48,6 +49,13 @@ _MALFORMED = (
     x509.DuplicateExtension,
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
+)
+
+
+_REQUEST = re.compile(  # what `TimestampRequest.to_bytes` writes
+    rb"\x30.\x02\x01\x01\x30.\x30.\x06\x09.{9}\x05\x00\x04\x20(?P<digest>.{32})"
+    rb"\x02.(?P<nonce>.{1,9})\x01\x01\xff",
+    re.DOTALL,
 )
 
 
@@ -71,6 +79,25 @@ class TimestampRequest:
     def of(cls, message: bytes) -> "TimestampRequest":
         """A request for some bytes, with a fresh nonce."""
         return cls(hashlib.sha256(message).digest(), secrets.randbits(64))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "TimestampRequest":
+        """Read what `to_bytes` gave, or `openssl ts -query -sha256 -cert`.
+
+        Raises:
+            InvalidInput: If it is no such request, e.g. one without a nonce.
+        """
+        if found := _REQUEST.fullmatch(data):
+            try:
+                request = cls(found["digest"], int.from_bytes(found["nonce"]))
+            except InvalidInput:
+                pass
+            else:
+                if request.to_bytes() == data:
+                    return request
+        raise InvalidInput(
+            "no timestamp request by SHA-256 that has a nonce and asks for the certificate"
+        )
 
     def to_bytes(self) -> bytes:
         """DER of TimeStampReq, which asks for the certificate, too (RFC 3161, section 2.4.1)."""
@@ -177,7 +204,7 @@ class AuthorityChain:
         """
         found = _parsed(answer)  # 1
         with _malformed_is_refused():
-            _check_subject(found, message, nonce)  # 2
+            _check_subject(found, hashlib.sha256(message).digest(), nonce)  # 2
             signer = self._signer(found)  # 3
             self._check_signature(found, message)  # 4
             return _testimony(found, signer)
@@ -217,6 +244,28 @@ class AuthorityChain:
                 f"the timestamp's signature or chain of certificates does not hold: {_brief(error)}",
                 "check against the root certificate of the authority that gave it",
             ) from None
+
+
+def check_answer(answer: bytes, message_sha256: bytes, *, nonce: int | None = None) -> datetime:
+    """Refuse an answer that is not about a message; who gave it is not checked.
+
+    It keeps a useless file from being put away. Proof is `AuthorityChain.verify`.
+
+    Args:
+        answer: DER, as the authority sent it.
+        message_sha256: SHA-256 of what was to be stamped, 32 bytes.
+        nonce: That of the request; None if the request was not kept.
+
+    Returns:
+        The time that it claims, UTC.
+
+    Raises:
+        VerificationError: If it is no timestamp, of another message, or answers another request.
+    """
+    found = _parsed(answer)
+    with _malformed_is_refused():
+        _check_subject(found, message_sha256, nonce)
+        return _utc(found.tst_info.gen_time)
 
 
 def send(request: TimestampRequest, url: str, *, timeout: float = 30.0) -> bytes:
@@ -282,11 +331,11 @@ def _parsed(answer: bytes) -> "TimeStampResponse":
     return found
 
 
-def _check_subject(found: "TimeStampResponse", message: bytes, nonce: int | None) -> None:
+def _check_subject(found: "TimeStampResponse", sha256: bytes, nonce: int | None) -> None:
     imprint = found.tst_info.message_imprint
     if imprint.hash_algorithm != _SHA256:
         raise VerificationError("the timestamp is not about a SHA-256")
-    if imprint.message != hashlib.sha256(message).digest():
+    if imprint.message != sha256:
         raise VerificationError("the timestamp is of another message")
     if nonce is not None and found.tst_info.nonce != nonce:
         raise VerificationError("the timestamp answers another request: its nonce differs")

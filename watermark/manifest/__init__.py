@@ -9,7 +9,7 @@ manifest does not depend on the order of the dataset.
 from .header import MANIFEST_ROWS, ManifestHeader, write_rows
 from .manifest import Manifest
 from .records import MarkedRecord, MarkedSlot, digest_of
-from .rows import ROW_SCHEMA, leaf_of, parse_record, rows_frame
+from .rows import ROW_SCHEMA, leaf_data, leaf_of, parse_record, rows_frame
 
 __all__ = [
     "MANIFEST_ROWS",
@@ -19,6 +19,7 @@ __all__ = [
     "MarkedRecord",
     "MarkedSlot",
     "digest_of",
+    "leaf_data",
     "leaf_of",
     "parse_record",
     "rows_frame",

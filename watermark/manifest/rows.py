@@ -14,7 +14,7 @@ from ...provenance.custody import leaf_hash
 from ..marking import type_name
 from .records import MarkedRecord, MarkedSlot
 
-__all__ = ["ROW_SCHEMA", "leaf_of", "parse_record", "rows_frame"]
+__all__ = ["ROW_SCHEMA", "leaf_data", "leaf_of", "parse_record", "rows_frame"]
 
 _SLOT_TYPE = pl.Struct([
     pl.Field("start", pl.Int64),
@@ -87,7 +87,12 @@ def _grouped(flat: pl.Series, lengths: Sequence[int]) -> pl.Series:
 
 
 def leaf_of(record: MarkedRecord, salt: str) -> bytes:
-    """Hash of a salted row, a leaf of the commitment.
+    """Hash of a salted row, a leaf of the commitment."""
+    return leaf_hash(leaf_data(record, salt))
+
+
+def leaf_data(record: MarkedRecord, salt: str) -> bytes:
+    """A salted row as it is hashed.
 
     The row is canonical JSON (RFC 8785) without its row numbers, which depend on the order of the
     dataset. It is put together here from parts that recur, as the general encoder would take longer
@@ -95,7 +100,7 @@ def leaf_of(record: MarkedRecord, salt: str) -> bytes:
     """
     ids = ",".join(map(_json_text, record.ids))
     slots = ",".join(map(_slot_json, record.slots))
-    return leaf_hash(
+    return (
         f'{{"row":{{"ids":[{ids}],"record":"{record.record}","released":"{record.released}",'
         f'"slots":[{slots}]}},"salt":"{salt}"}}'.encode()
     )
