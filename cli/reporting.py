@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _LIBRARIES = (
+    "matplotlib",
     "numba",
     "numpy",
     "polars",
@@ -46,6 +47,7 @@ _LIBRARIES = (
     "tokenizers",
     "torch",
     "transformers",
+    "typst",
 )
 
 
