@@ -10,13 +10,17 @@ from .. import __version__
 from ..errors import BookplateError
 from ..files import Interrupted
 from . import (
+    audit_command,
     demo_command,
     influence_commands,
     key_commands,
     lexicon_commands,
+    log_commands,
     membership_commands,
     palimpsest_commands,
     power_commands,
+    report_commands,
+    timestamp_commands,
     watermark_commands,
 )
 from .output import print_error
@@ -39,6 +43,10 @@ app.add_typer(palimpsest_commands.app, name="palimpsest")
 app.add_typer(influence_commands.app, name="influence")
 app.add_typer(membership_commands.app, name="membership")
 app.add_typer(lexicon_commands.app, name="lexicon")
+app.add_typer(timestamp_commands.app, name="timestamp")
+app.add_typer(log_commands.app, name="log")
+app.add_typer(report_commands.app, name="report")
+app.command("audit")(audit_command.audit)
 app.command("power")(power_commands.power)
 app.command("demo")(demo_command.demo)
 

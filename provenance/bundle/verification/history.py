@@ -1,0 +1,72 @@
+"""Checks 10 and 11: the custody log, and what only those who know the methods can check."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ....display import visible
+from ....errors import VerificationError
+from ....stats.report import AuditReport
+from ...custody.log import VerifiedLog, verify
+from ..layout import CUSTODY
+from .matter import Matter
+from .outcomes import NotChecked
+
+__all__ = ["LinkCheck", "ReadFile", "custody", "links"]
+
+ReadFile = Callable[[str, int], bytes]
+LinkCheck = Callable[[AuditReport, Sequence[str], ReadFile], str]
+"""Holds exhibits against commitments.
+
+Is given the report, the names of all files that are signed for, and a function that reads one of them (its
+name, most bytes). Returns what it checked, in one sentence, or nothing if there was nothing for it; raises
+VerificationError if something does not hold.
+"""
+
+
+def custody(matter: Matter) -> Sequence[str]:
+    """10. The custody log is whole, and ends where the predicate says."""
+    head = matter.predicate.custody_head
+    if not head and not matter.has(CUSTODY):
+        raise NotChecked("the bundle has no custody log")
+    log = _log(matter.read(CUSTODY))
+    if log.head != head:
+        raise VerificationError(f"{CUSTODY}: ends with {log.head}, but {head or 'none'} was signed")
+    kept = {(_second(entry.time), entry.who) for entry in log.entries}
+    for record in matter.case.custody:
+        if (_second(datetime.fromisoformat(record.at)), record.actor) not in kept:
+            raise VerificationError(
+                f"{CUSTODY}: has no entry of {record.at} by {visible(record.actor[:100])!r}, which the "
+                "report lists"
+            )
+    said = [f"{len(log.entries)} entries"]
+    if log.fragments or log.unfinished:
+        said.append(f"{len(log.fragments) + log.unfinished} lines were cut short")
+    if log.set_back:
+        said.append(f"the clock was set back before entry {log.set_back[0]}")
+    return said
+
+
+def links(matter: Matter, checks: Sequence[LinkCheck]) -> Sequence[str]:
+    """11. What the exhibits say was chosen is what was committed to."""
+    report, names = matter.report, tuple(matter.digests)
+    said = [text for check in checks if (text := check(report, names, matter.read))]
+    if not said:
+        raise NotChecked("nothing in this bundle ties an exhibit to a commitment")
+    return said
+
+
+def _second(time: datetime) -> datetime:
+    return time.astimezone(UTC).replace(microsecond=0)
+
+
+def _log(data: bytes) -> VerifiedLog:
+    # The reader of logs takes a path: a name of ours, in a folder that only we can read.
+    with tempfile.TemporaryDirectory(prefix="bookplate-") as folder:
+        path = Path(folder) / CUSTODY
+        path.write_bytes(data)
+        try:
+            return verify(path)
+        except VerificationError as error:
+            raise VerificationError(str(error).replace(str(path), CUSTODY), error.hint) from None
