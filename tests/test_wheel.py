@@ -40,6 +40,8 @@ def test_data_and_licences_are_in(names):
     assert "bookplate/watermark/lexicon/lexicon.parquet" in names
     assert "bookplate/watermark/lexicon/WORDNET-LICENSE" in names
     assert "bookplate/stats/report/report.html.jinja" in names
+    assert "bookplate/stats/report/sections/answers.jinja" in names
+    assert "bookplate/stats/report/report.js" in names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
 

@@ -23,6 +23,9 @@ from .case import (
 from .entries import AuditedFinding, Control, Exhibit, NotRun, Status
 from .figures import render_figure
 from .html import render_html
+from .letterhead import Letterhead
+from .markdown import render_markdown
+from .pdf import render_pdf
 
 __all__ = [
     "PROFILES",
@@ -34,6 +37,7 @@ __all__ = [
     "CustodyRecord",
     "ExaminedItem",
     "Exhibit",
+    "Letterhead",
     "NotRun",
     "Party",
     "PositiveControl",
@@ -43,4 +47,6 @@ __all__ = [
     "TimelineEvent",
     "render_figure",
     "render_html",
+    "render_markdown",
+    "render_pdf",
 ]

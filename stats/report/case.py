@@ -8,11 +8,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from types import UnionType
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from scipy.stats import binomtest
 
 from ...errors import InvalidInput
+from .letterhead import Letterhead
 from .typed import require_types
 
 __all__ = [
@@ -115,6 +117,10 @@ class RegisteredTest:
         smallest_effect: The smallest effect of interest, in words; empty if none was registered.
         power: Probability of noticing that effect, or None.
         power_source: How the power was found; empty if it was not.
+        material: What of the claimant's is looked for, by the name it has among the examined items;
+            empty if not stated.
+        committed_at: Time of the commitment to the key or the order, RFC 3339 in UTC; empty if unknown.
+        committed_proof: Who else testifies to that time, with the exhibit; empty for the own clock.
     """
 
     test: str
@@ -128,12 +134,16 @@ class RegisteredTest:
     smallest_effect: str = ""
     power: float | None = None
     power_source: str = ""
+    material: str = ""
+    committed_at: str = ""
+    committed_proof: str = ""
 
     def __post_init__(self) -> None:
         if not _TEST_ID.fullmatch(self.test):
             raise InvalidInput(
                 f"test id {self.test!r:.120}: expected letters, digits, '.', '_' and '-', at most 100"
             )
+        check_time("RegisteredTest.committed_at", self.committed_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +258,7 @@ class CaseFile:
         custody: Entries of the custody log.
         custody_head: Hash of the log's last entry; empty if there is no log.
         repetition: How to repeat each part.
+        letterhead: Whose letterhead the report has; None for a plain one.
     """
 
     report_id: str
@@ -271,6 +282,7 @@ class CaseFile:
     custody: tuple[CustodyRecord, ...]
     custody_head: str
     repetition: tuple[RepeatStep, ...]
+    letterhead: Letterhead | None = None
 
     def __post_init__(self) -> None:
         require_types(self)
@@ -334,6 +346,8 @@ def _made(cls: type[Any], data: Any) -> Any:
 
 
 def _plain(hint: Any, value: Any) -> Any:
+    if isinstance(hint, UnionType) and isinstance(value, Mapping):
+        return _made(get_args(hint)[0], value)
     if get_origin(hint) is not tuple:
         return value
     if not isinstance(value, list | tuple):

@@ -1,41 +1,35 @@
 """The one picture of a finding, as inline SVG: the same bytes for the same data."""
 
 import hashlib
-import io
-import warnings
-import xml.etree.ElementTree as ET  # ruff: ignore[suspicious-xml-etree-import]
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+
+from markupsafe import Markup
 
 from ...errors import InvalidInput
 from ..findings import NullHistogram, Trend
-from .wording import decimal, visible
+from .svg import (
+    BLUE,
+    GREY,
+    PALE,
+    VERMILION,
+    Axis,
+    axis_over,
+    axis_with,
+    dots,
+    frame,
+    line,
+    path,
+    picture,
+    strokes,
+    text,
+)
+from .wording import decimal
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+__all__ = ["described", "picture_id", "render_figure"]
 
-__all__ = ["render_figure"]
-
-# Okabe & Ito (2008); told apart in grey by lightness, and here also by shape and label.
-_BLUE, _VERMILION, _GREY, _INK = "#0072B2", "#D55E00", "#BDBDBD", "#1A1A1A"
-
-_SIZE_INCHES = (4.4, 2.5)  # small, so that the text stays readable at the width of a phone
-_LONGEST_LABEL = 54
-_SVG = "http://www.w3.org/2000/svg"
-_XLINK = "http://www.w3.org/1999/xlink"
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text: it can be searched, copied and read aloud
-    "text.parse_math": False,  # a dollar sign in a label is a dollar sign
-    "font.family": "sans-serif",
-    "font.size": 10.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "axes.unicode_minus": True,
-}
+_WIDTH, _HEIGHT = 320.0, 190.0  # small, so that the text stays readable at the width of a phone
+_LEFT, _RIGHT, _BOTTOM = 44.0, 312.0, 156.0
+_MOST_SERIES = 1_000  # points in one picture
 
 
 def render_figure(figure: NullHistogram | Trend, title: str, description: str) -> str:
@@ -55,14 +49,33 @@ def render_figure(figure: NullHistogram | Trend, title: str, description: str) -
         InvalidInput: If the parts of the figure do not fit each other.
     """
     _check(figure)
-    identity = hashlib.sha256(repr((figure, title, description)).encode("utf-8", "replace"))
-    prefix = f"fig-{identity.hexdigest()[:12]}-"
-    # The parser sees nothing from outside: matplotlib has just written and escaped this text.
-    root = ET.fromstring(_drawn(figure, prefix))  # ruff: ignore[suspicious-xml-element-tree-usage]
-    _name(root, prefix, visible(title), visible(description))
-    ET.register_namespace("", _SVG)
-    ET.register_namespace("xlink", _XLINK)
-    return ET.tostring(root, encoding="unicode")
+    parts = _histogram(figure) if isinstance(figure, NullHistogram) else _trend(figure)
+    return picture(
+        picture_id(repr(figure), title, description), _WIDTH, _HEIGHT, title, description, parts
+    )
+
+
+def picture_id(*said: str) -> str:
+    """Start of the ids of a picture: a digest of what it shows and says."""
+    digest = hashlib.sha256("\0".join(said).encode("utf-8", "replace")).hexdigest()
+    return f"fig-{digest[:12]}-"
+
+
+def described(figure: NullHistogram | Trend) -> str:
+    """What a figure shows, for those who do not see it."""
+    if isinstance(figure, Trend):
+        return (
+            f"Means of {figure.y_label} in {len(figure.x)} bins of {figure.x_label}, with 95 % "
+            f"intervals; first bin {figure.y[0]:.4g}, last bin {figure.y[-1]:.4g}."
+        )
+    lowest, highest, observed = (
+        decimal(value, 2) for value in (figure.edges[0], figure.edges[-1], figure.observed)
+    )
+    return (
+        f"Histogram of {sum(figure.counts):,} values of the statistic under the null hypothesis, "
+        f"between {lowest} and {highest}; a line marks the observed value {observed}. "
+        f"Horizontal axis: {figure.label}."
+    )
 
 
 def _check(figure: NullHistogram | Trend) -> None:
@@ -82,100 +95,48 @@ def _check(figure: NullHistogram | Trend) -> None:
         raise InvalidInput("histogram: expected ascending edges")
 
 
-def _drawn(figure: NullHistogram | Trend, salt: str) -> str:
-    import matplotlib  # in here: it is slow to import
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    out = io.StringIO()
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        # A label may need glyphs that the measuring font lacks; the reader's browser draws it.
-        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
-        matplotlib.rcdefaults()  # the reader's matplotlibrc must not change the picture
-        matplotlib.rcParams.update({**_STYLE, "svg.hashsalt": salt})
-        canvas = Figure(figsize=_SIZE_INCHES, layout="constrained")
-        FigureCanvasSVG(canvas)
-        axes = canvas.subplots()
-        if isinstance(figure, NullHistogram):
-            _draw_histogram(axes, figure)
-        else:
-            _draw_trend(axes, figure)
-        canvas.savefig(out, format="svg", metadata={"Date": None}, transparent=True)
-    return out.getvalue()
-
-
-def _draw_histogram(axes: "Axes", figure: NullHistogram) -> None:
-    axes.stairs(figure.counts, figure.edges, fill=True, color=_GREY)
-    axes.stairs(figure.counts, figure.edges, color=_INK, linewidth=0.6)
-    axes.axvline(figure.observed, color=_VERMILION, linewidth=2)
-    middle = (min(figure.edges[0], figure.observed) + max(figure.edges[-1], figure.observed)) / 2
-    axes.annotate(
+def _histogram(figure: NullHistogram) -> Iterator[Markup]:
+    across = axis_over((figure.edges[0], figure.edges[-1], figure.observed), _LEFT, _RIGHT)
+    up = axis_with(0.0, max(*figure.counts, 1) * 1.25, _BOTTOM, 24.0, ticks=4)
+    yield path(_outline(figure, across, up), colour=GREY, fill=PALE)
+    yield from frame(across, up, figure.label, ["Draws under the null hypothesis"])
+    x = across(figure.observed)
+    yield line(x, up.start, x, up.end, colour=VERMILION, width=2)
+    on_left = x > (across.start + across.end) / 2
+    yield text(
+        x - 5 if on_left else x + 5,
+        up.end + 9,
         f"observed {decimal(figure.observed, 2)}",
-        (figure.observed, 1.0),
-        xycoords=("data", "axes fraction"),
-        xytext=(-5 if figure.observed > middle else 5, -2),
-        textcoords="offset points",
-        ha="right" if figure.observed > middle else "left",
-        va="top",
-        fontweight="bold",
+        anchor="end" if on_left else "start",
+        bold=True,
     )
-    axes.set_ylim(0, max(figure.counts, default=1) * 1.3 or 1)
-    _label(axes, figure.label, "Draws under the null hypothesis")
 
 
-def _draw_trend(axes: "Axes", figure: Trend) -> None:
-    below = [y - low for y, low in zip(figure.y, figure.low, strict=True)]
-    above = [high - y for y, high in zip(figure.y, figure.high, strict=True)]
-    axes.errorbar(
-        figure.x,
-        figure.y,
-        yerr=[[max(d, 0.0) for d in below], [max(d, 0.0) for d in above]],
-        fmt="o",
-        color=_BLUE,
-        ecolor=_INK,
-        elinewidth=1,
-        capsize=2.5,
-        markersize=5,
+def _outline(figure: NullHistogram, across: Axis, up: Axis) -> Iterator[tuple[float, float]]:
+    yield across(figure.edges[0]), up.start
+    for low, high, count in zip(figure.edges, figure.edges[1:], figure.counts, strict=False):
+        yield across(low), up(count)
+        yield across(high), up(count)
+    yield across(figure.edges[-1]), up.start
+
+
+def _trend(figure: Trend) -> Iterator[Markup]:
+    step = -(-len(figure.x) // _MOST_SERIES)
+    bins = list(zip(figure.x, figure.y, figure.low, figure.high, strict=True))[::step]
+    across = axis_over(figure.x, _LEFT, _RIGHT)
+    up = axis_over((*figure.y, *figure.low, *figure.high), _BOTTOM, 36.0, ticks=5)
+    yield from frame(
+        across, up, figure.x_label, [figure.y_label, "mean per bin, with 95 % interval"]
     )
-    _label(axes, figure.x_label, figure.y_label, "mean per bin, with 95 % interval")
+    yield strokes(_bars(across, up, bins), width=1)
+    yield dots(((across(x), up(y)) for x, y, _, _ in bins), 2.6, BLUE)
 
 
-def _label(axes: "Axes", x_label: str, *y_lines: str) -> None:
-    axes.set_xlabel(_short(x_label))
-    # Above the axis instead of beside it: all text of a figure is horizontal.
-    axes.set_title("\n".join(map(_short, y_lines)), loc="left", fontsize=10.5)
-
-
-def _short(label: str) -> str:
-    shown = visible(label)
-    return shown if len(shown) <= _LONGEST_LABEL else shown[: _LONGEST_LABEL - 1] + "…"
-
-
-def _name(root: ET.Element, prefix: str, title: str, description: str) -> None:
-    """Give the picture its words, drop its size and metadata, and make its ids its own."""
-    for parent in list(root.iter()):
-        for child in [c for c in parent if c.tag in {f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"}]:
-            parent.remove(child)
-    # What matplotlib's style sheet says; in a page, that sheet would reach all other drawings too.
-    root.set("stroke-linejoin", "round")
-    root.set("stroke-linecap", "butt")
-    for element in root.iter():
-        for name, value in element.attrib.items():
-            element.set(name, _prefixed(name, value, prefix))
-    for name in ("width", "height"):
-        root.attrib.pop(name)
-    words: list[Any] = [ET.Element(f"{{{_SVG}}}title"), ET.Element(f"{{{_SVG}}}desc")]
-    for element, kind, text in zip(words, ("title", "desc"), (title, description), strict=True):
-        element.set("id", prefix + kind)
-        element.text = text
-    root[:0] = words
-    root.set("role", "img")
-    root.set("aria-labelledby", f"{prefix}title {prefix}desc")
-
-
-def _prefixed(name: str, value: str, prefix: str) -> str:
-    if name == "id":
-        return prefix + value
-    if name in {"href", f"{{{_XLINK}}}href"} and value.startswith("#"):
-        return f"#{prefix}{value[1:]}"
-    return value.replace("url(#", f"url(#{prefix}")
+def _bars(
+    across: Axis, up: Axis, bins: list[tuple[float, float, float, float]]
+) -> Iterator[tuple[float, float, float, float]]:
+    for x, _, low, high in bins:
+        place, bottom, top = across(x), up(low), up(high)
+        yield place, bottom, place, top
+        yield place - 2.5, bottom, place + 2.5, bottom
+        yield place - 2.5, top, place + 2.5, top

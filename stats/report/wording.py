@@ -1,11 +1,22 @@
 """Numbers and hostile text, made fit to be read. Rounding never favours the claim."""
 
 import math
+from functools import lru_cache
 
 from ...display import visible
 from ..findings import Effect, format_p
 
-__all__ = ["MINUS", "decimal", "e_text", "effect_text", "grouped", "odds_text", "p_text", "visible"]
+__all__ = [
+    "MINUS",
+    "bounded",
+    "decimal",
+    "e_text",
+    "effect_text",
+    "grouped",
+    "odds_text",
+    "p_text",
+    "visible",
+]
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -14,7 +25,18 @@ _ODDS_BELOW_LOG10_P = -2.0
 _NAMED_POWERS = ((12, "trillion"), (9, "billion"), (6, "million"))
 _LARGEST_NAMED_LOG10 = 15.0
 _MOST_PLACES = 30
+_LONGEST = 1_000_000  # characters
 _LARGEST_PLAIN_LOG10_E = 6.0  # the last band begins here; more digits would say nothing
+
+
+@lru_cache(maxsize=64)  # a page says the same names again and again, and is written twice
+def bounded(text: str) -> str:
+    """Foreign text made visible, and cut where it is longer than any honest name or sentence."""
+    if len(text) <= _LONGEST:
+        return visible(text)
+    return (
+        f"{visible(text[:_LONGEST])}… [cut here: {len(text):,} characters; all are in report.json]"
+    )
 
 
 def p_text(log10_p: float) -> str:

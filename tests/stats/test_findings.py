@@ -88,6 +88,15 @@ def test_reading_does_not_change_what_is_read():
     assert data == before
 
 
+def test_what_was_refuted_is_for_the_caller_alone():
+    told = PLAIN.about(refuted=("the order is not random",))
+    assert told == PLAIN
+    assert "refuted" not in told.to_dict()
+    assert Finding.from_dict(told.to_dict()).refuted == ()
+    with pytest.raises(InvalidInput, match="not a finding of this version"):
+        Finding.from_dict({**PLAIN.to_dict(), "refuted": ["x"]})
+
+
 # ---- refusals -------------------------------------------------------------------------------------
 
 
