@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ..provenance.influence.audit import InfluenceAudit
     from ..provenance.influence.records import FinishedRun
     from ..provenance.influence.shares import ClaimedShare
+    from ..stats import Finding
 
-__all__ = ["register"]
+__all__ = ["audited_run", "register"]
 
 _NO_SOURCES = (
     "The run was made without --source-column: documents were compared with others of similar length from "
@@ -67,15 +69,54 @@ def audit(
     A small p-value says that they do; it does not say that the model was trained on them, and means
     nothing if the controls are of another kind.
     """
+    from .reporting import conclude, refuse_unfit
+
+    refuse_unfit(report, alpha, seed)
+    finished, queries, done = audited_run(
+        run, claimed, seed=seed, length_bins=length_bins, randomised=randomised
+    )
+    one = done.pooled if pooled else None
+    findings = done.findings if one is None else (one,)
+    conclude(
+        f"{len(queries)} behaviours of {finished.record['model']['name']}",
+        findings,
+        report,
+        alpha=alpha,
+        as_json=as_json,
+        labels=[] if len(findings) == 1 else [f"query {query}" for query in queries],
+        json_also={
+            "share_of_top": [asdict(share) for share in done.top],
+            "share_of_positive": [asdict(share) for share in done.positive],
+        },
+        rows_also=[
+            *(("top", _sentence(share)) for share in done.top),
+            *(("influence", _sentence(share)) for share in done.positive),
+        ],
+    )
+
+
+def audited_run(
+    run: Path, claimed: Path, *, seed: int, length_bins: int, randomised: bool
+) -> "tuple[FinishedRun, list[str], InfluenceAudit]":
+    """Test the claimed documents of a run.
+
+    Args:
+        run: Folder that 'score --all' made.
+        claimed: File of the claimed documents' ids.
+        seed: See `influence_audit`.
+        length_bins: Likewise.
+        randomised: Likewise.
+
+    Returns:
+        The run, its queries, and what came of it.
+    """
     import numpy as np
 
     from ..files import sha256_of_file
     from ..provenance.influence.audit import influence_audit
     from ..provenance.influence.records import read_run
     from ..stats import Input
-    from .reporting import conclude, refuse_unfit
 
-    refuse_unfit(report, alpha, seed)
     listed = _claimed_ids(claimed)
     finished = read_run(run)
     if (finished.table["stratum"] != "all").any():
@@ -104,28 +145,14 @@ def audit(
         randomised=randomised,
         inputs=(*finished.inputs, Input(name=claimed.name, sha256=sha256_of_file(claimed))),
     )
-    one = done.pooled if pooled else None
-    findings = done.findings if one is None else (one,)
     if finished.record.get("source_column") is None:
-        findings = tuple(
-            replace(finding, warnings=(_NO_SOURCES, *finding.warnings)) for finding in findings
-        )
-    conclude(
-        f"{len(queries)} behaviours of {finished.record['model']['name']}",
-        findings,
-        report,
-        alpha=alpha,
-        as_json=as_json,
-        labels=[] if len(findings) == 1 else [f"query {query}" for query in queries],
-        json_also={
-            "share_of_top": [asdict(share) for share in done.top],
-            "share_of_positive": [asdict(share) for share in done.positive],
-        },
-        rows_also=[
-            *(("top", _sentence(share)) for share in done.top),
-            *(("influence", _sentence(share)) for share in done.positive),
-        ],
-    )
+        pooled = None if done.pooled is None else _without_sources(done.pooled)
+        done = replace(done, findings=tuple(map(_without_sources, done.findings)), pooled=pooled)
+    return finished, queries, done
+
+
+def _without_sources(finding: "Finding") -> "Finding":
+    return finding.about(warnings=(_NO_SOURCES, *finding.warnings))
 
 
 def _claimed_ids(path: Path) -> set[str]:

@@ -24,6 +24,7 @@ __all__ = [
     "print_table",
     "quiet_libraries",
     "show_progress",
+    "shown_by",
     "working",
 ]
 
@@ -101,6 +102,11 @@ class _Status:
         self._show: Callable[[str], None] | None = None
         self._words = ""
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody shows it already."""
+        return self._show is not None
+
     def begin(self, words: str, show: Callable[[str], None]) -> None:
         self._words, self._show = words, show
 
@@ -129,6 +135,10 @@ def working(what: str) -> Generator[Callable[[str], None]]:
     Yields:
         A function that shows other words in its place.
     """
+    if _status.is_taken:
+        _status.say(what)
+        yield _status.say
+        return
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -141,6 +151,20 @@ def working(what: str) -> Generator[Callable[[str], None]]:
             yield _status.say
         finally:
             _status.end()
+
+
+@contextmanager
+def shown_by(show: Callable[[str], None]) -> Generator[None]:
+    """Let somebody else show the signs of life of what runs in the block.
+
+    Args:
+        show: Gets the words, foreign ones among them.
+    """
+    _status.begin("", show)
+    try:
+        yield
+    finally:
+        _status.end()
 
 
 def show_progress(done: int, total: int, seconds: float, *, unit: str = "tokens") -> None:

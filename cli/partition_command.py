@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from ..stats import Input
     from .reporting import Attachment
 
-__all__ = ["partition", "read_suspect_texts"]
+__all__ = [
+    "EngineName",
+    "disclosure_of",
+    "index_of",
+    "partition",
+    "read_suspect_texts",
+    "tokenizer_for",
+]
 
 
 class CovariateName(StrEnum):
@@ -99,9 +106,9 @@ def partition(
     order: Transcript | TranscriptSource = TranscriptSource.open(transcript)
     if disclosed is not None:
         order = Transcript.read(transcript, disclosed=disclosed)
-    cutter = _tokenizer_for(order, tokenizer)
+    cutter = tokenizer_for(order, tokenizer)
     suspect, audited, listing = read_suspect_texts(texts, text_column)
-    with _index_of(order, cutter, index, engine) as opened, working(f"matching {texts}"):
+    with index_of(order, cutter, index, engine) as opened, working(f"matching {texts}"):
         done = partition_test(
             opened,
             suspect,
@@ -110,7 +117,7 @@ def partition(
             rule=rule,
             covariates=[Covariate(name.value) for name in covariate or [CovariateName.LENGTH]],
             name=visible(texts.name),
-            inputs=(*_disclosure(order), *_kept(index), audited),
+            inputs=(*disclosure_of(order), *_kept(index), audited),
         )
     conclude(
         str(texts),
@@ -125,7 +132,8 @@ def partition(
     )
 
 
-def _tokenizer_for(order: "Transcript | TranscriptSource", name: str | None) -> "Tokenizer":
+def tokenizer_for(order: "Transcript | TranscriptSource", name: str | None) -> "Tokenizer":
+    """What cuts the texts into tokens as the transcript is cut."""
     from ..provenance.palimpsest import Content, Transcript
     from ..provenance.palimpsest.ngrams import ModelTokenizer, WordTokenizer
     from .output import quiet_libraries
@@ -145,7 +153,8 @@ def _tokenizer_for(order: "Transcript | TranscriptSource", name: str | None) -> 
     return WordTokenizer()
 
 
-def _disclosure(order: "Transcript | TranscriptSource") -> "tuple[Input, ...]":
+def disclosure_of(order: "Transcript | TranscriptSource") -> "tuple[Input, ...]":
+    """The file that a transcript of digests was disclosed with, as an input of a finding."""
     found = getattr(order, "disclosure", None)
     return () if found is None else (found,)
 
@@ -162,7 +171,7 @@ def _kept(index: Path | None) -> "tuple[Input, ...]":
 
 
 @contextmanager
-def _index_of(
+def index_of(
     order: "Transcript | TranscriptSource",
     tokenizer: "Tokenizer",
     folder: Path | None,

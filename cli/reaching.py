@@ -14,8 +14,9 @@ from .output import quiet_libraries, show_progress
 
 if TYPE_CHECKING:
     from ..provenance.suspect import Suspect
+    from ..provenance.suspect.endpoint import Budget, Reaching
 
-__all__ = ["Reached", "reach", "reaches_models"]
+__all__ = ["DtypeName", "Reached", "endpoint_of", "open_model", "reach", "reaches_models"]
 
 _WEIGHTS, _ENDPOINT = "Models by their weights", "Models behind an endpoint"
 
@@ -120,30 +121,54 @@ def reach(suspect: str, references: Sequence[str], how: Reached) -> "tuple[Suspe
     Returns:
         The suspect, and the references in their order. They show their progress on standard error.
     """
-    from ..provenance.suspect import open_suspect
-    from ..provenance.suspect.endpoint import Budget, Patience, Reaching
-    from ..provenance.suspect.local import Dtype, Loading
-
     quiet_libraries()
-    endpoint = Reaching(
+    endpoint = endpoint_of(how)
+    adapters = [how.adapter, *(None for _ in references)]
+    opened = [
+        open_model(name, how, endpoint, adapter=adapter)
+        for name, adapter in zip((suspect, *references), adapters, strict=True)
+    ]
+    return opened[0], opened[1:]
+
+
+def endpoint_of(how: Reached, budget: "Budget | None" = None) -> "Reaching":
+    """How endpoints are reached.
+
+    Args:
+        how: The options.
+        budget: One that several models share; default: a new one with the limits of the options.
+    """
+    from ..provenance.suspect.endpoint import Budget, Patience, Reaching
+
+    own = Budget(max_queries=how.max_queries, max_tokens=how.max_tokens)
+    return Reaching(
         token_variable=how.token_variable,
         answers=how.answers,
         start=how.start,
         longest=how.longest,
         chat=how.chat,
-        budget=Budget(max_queries=how.max_queries, max_tokens=how.max_tokens),
+        budget=own if budget is None else budget,
         patience=Patience(timeout=how.timeout, at_once=how.at_once),
     )
-    opened: list[Suspect] = []
-    for name in (suspect, *references):
-        loading = Loading(
-            device=how.device,
-            dtype=Dtype(how.dtype.value),
-            adapter=None if opened else how.adapter,
-        )
-        model = open_suspect(name, loading=loading, context=how.context, endpoint=endpoint)
-        if hasattr(model, "on_progress"):  # recorded answers are at hand at once
-            unit = "questions" if hasattr(model, "record") else "tokens"
-            model.on_progress = partial(show_progress, unit=unit)
-        opened.append(model)
-    return opened[0], opened[1:]
+
+
+def open_model(
+    name: str, how: Reached, endpoint: "Reaching", *, adapter: Path | None = None
+) -> "Suspect":
+    """Open one model; it shows its progress on standard error.
+
+    Args:
+        name: What the user called it.
+        how: How weights are loaded.
+        endpoint: How endpoints are reached.
+        adapter: Adapter to merge into its weights.
+    """
+    from ..provenance.suspect import open_suspect
+    from ..provenance.suspect.local import Dtype, Loading
+
+    loading = Loading(device=how.device, dtype=Dtype(how.dtype.value), adapter=adapter)
+    model = open_suspect(name, loading=loading, context=how.context, endpoint=endpoint)
+    if hasattr(model, "on_progress"):  # recorded answers are at hand at once
+        unit = "questions" if hasattr(model, "record") else "tokens"
+        model.on_progress = partial(show_progress, unit=unit)
+    return model

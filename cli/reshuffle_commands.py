@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..provenance.palimpsest.retraining import FinishedRuns
     from ..stats import Input
 
-__all__ = ["register"]
+__all__ = ["Heard", "about_the_runs", "hear", "names_of_runs", "register"]
 
 _NOT_COMPARED = (
     "Nobody compared the true run with the model that was released: --released does. Without that, it says "
@@ -154,8 +154,8 @@ def reshuffle(
     known = _finished(runs, true, other)
     if released is not None and known is None:
         raise InvalidInput("--released needs --runs", "ready-made models are named with --true")
-    names = _names(known, true, other)
-    said, also = _about_the_runs(known, names, released)
+    names = names_of_runs(known, true, other)
+    said, also = about_the_runs(known, names, released)
     if alpha * len(names) < 1 - 1e-9:
         print_note(
             f"With {len(names) - 1} other orders p cannot fall below {1 / len(names):.2g}, so that no text "
@@ -163,10 +163,10 @@ def reshuffle(
         )
     suspect, audited, listing = read_suspect_texts(texts, text_column)
     innocent, control_input = _controls(controls, text_column)
-    heard: list[_Heard] = []
+    heard: list[Heard] = []
     for name in names:
         with working(f"scoring under {name}"):
-            heard.append(_hear(name, [*suspect, *innocent], how))
+            heard.append(hear(name, [*suspect, *innocent], how))
         refuse_same_run(heard)  # now, not after the last of twenty
     done = reshuffle_test(suspect, heard[0], heard[1:], controls=innocent, name=visible(texts.name))
     finding = done.finding.about(
@@ -205,14 +205,16 @@ def _finished(
     return finished_runs(folder)
 
 
-def _names(known: "FinishedRuns | None", true: str | None, other: list[str] | None) -> list[str]:
+def names_of_runs(
+    known: "FinishedRuns | None", true: str | None, other: list[str] | None
+) -> list[str]:
     """Names of all runs, the true one first."""
     if known is not None:
         return [str(known.true), *map(str, known.others)]
     return [*([] if true is None else [true]), *(other or [])]
 
 
-def _about_the_runs(
+def about_the_runs(
     known: "FinishedRuns | None", names: Sequence[str], released: Path | None
 ) -> "tuple[tuple[str, ...], tuple[Input, ...]]":
     """What a finding must say of the runs, and further inputs; models that cannot be compared are refused."""
@@ -245,7 +247,7 @@ def _controls(path: Path | None, column: str) -> "tuple[list[str], tuple[Input, 
 
 
 @dataclass(slots=True)
-class _Heard:
+class Heard:
     """What one run said of all texts: the run itself need not stay in memory beside twenty others."""
 
     identity: "Input"
@@ -264,16 +266,18 @@ class _Heard:
     def token_logprobs(
         self, sequences: Sequence[str | Sequence[int]]
     ) -> "list[NDArray[np.float64]]":
+        """See `LikelihoodReader.token_logprobs`."""
         return [self.answers[str(sequence)] for sequence in sequences]
 
 
-def _hear(name: str, texts: Sequence[str], how: Reached) -> "_Heard":
+def hear(name: str, texts: Sequence[str], how: Reached) -> "Heard":
+    """Open one run, ask it about all texts, and let it go."""
     model, _ = reach(name, [], how)
     distinct = list(dict.fromkeys(texts))
     answers = dict(zip(distinct, model.token_logprobs(distinct), strict=True))
     record = getattr(model, "record", None)
     # The digest of an endpoint is of its answers: it is asked for when they are there.
-    return _Heard(
+    return Heard(
         identity=model.identity,
         source=getattr(model, "source", None),
         account=None if record is None else record(),

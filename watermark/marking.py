@@ -144,11 +144,11 @@ class Marking:
         """
         expected = {field.name for field in fields(cls)}
         if not isinstance(data, Mapping) or set(data) != expected:
-            raise InvalidInput(f"expected marking parameters {sorted(expected)}, got {data!r}")
+            raise InvalidInput(f"expected marking parameters {sorted(expected)}, got {data!r:.200}")
         for name in ("ghosts", "shards"):
             if type(data[name]) is not int:
-                raise InvalidInput(f"expected a whole number for '{name}', got {data[name]!r}")
+                raise InvalidInput(f"expected a whole number for '{name}', got {data[name]!r:.80}")
         try:
             return cls(**{**data, "mode": Mode(data["mode"]), "unit": Unit(data["unit"])})
         except ValueError as error:
-            raise InvalidInput(f"unknown marking parameters: {error}") from error
+            raise InvalidInput(f"unknown marking parameters: {error!s:.200}") from error

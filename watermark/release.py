@@ -66,19 +66,19 @@ class Release:
 
 def _merkle(data: object) -> MerkleCommitment:
     if not isinstance(data, dict) or set(data) != {"root", "leaf_count"}:
-        raise ValueError(f"{data!r} is no commitment to a manifest")
+        raise ValueError(f"{data!r:.80} is no commitment to a manifest")
     if type(data["leaf_count"]) is not int or data["leaf_count"] < 0:
-        raise ValueError(f"{data['leaf_count']!r} is no leaf count")
+        raise ValueError(f"{data['leaf_count']!r:.80} is no leaf count")
     return MerkleCommitment(hexadecimal(64, data["root"], "Merkle root"), data["leaf_count"])
 
 
 def _files(data: object) -> dict[str, str]:
     if not isinstance(data, dict) or not data:
-        raise ValueError(f"{data!r} does not list the released files")
+        raise ValueError(f"{data!r:.80} does not list the released files")
     for name, digest in data.items():
         if not stays_below(name):
-            raise ValueError(f"{name!r} is no path below the release")
-        hexadecimal(64, digest, f"digest of {name!r}")
+            raise ValueError(f"{name!r:.80} is no path below the release")
+        hexadecimal(64, digest, f"digest of {name!r:.80}")
     return data
 
 

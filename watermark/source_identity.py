@@ -54,12 +54,12 @@ class SourceIdentity:
             } if not rest and all(isinstance(v, Setting) for v in settings.values()):
                 return cls(name=name, settings=settings, inputs=tuple(map(_input, inputs)))
         raise InvalidInput(
-            f"expected name, settings and inputs of a candidate source, got {data!r}"
+            f"expected name, settings and inputs of a candidate source, got {data!r:.200}"
         )
 
 
 def _input(data: object) -> Input:
     match data:
         case {"name": str(name), "sha256": str(sha256), **rest} if not rest:
-            return Input(name=name, sha256=hexadecimal(64, sha256, f"digest of {name!r}"))
-    raise InvalidInput(f"expected name and sha256 of an input, got {data!r}")
+            return Input(name=name, sha256=hexadecimal(64, sha256, f"digest of {name!r:.80}"))
+    raise InvalidInput(f"expected name and sha256 of an input, got {data!r:.80}")

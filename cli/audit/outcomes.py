@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ...stats import Finding
+from ...stats import Finding, Input
 from ..reporting import Attachment
 
 __all__ = ["Outcome"]
@@ -22,6 +22,8 @@ class Outcome:
         failed_assumption: Which assumption failed its check, and how; empty if none did.
         controls: Uncorrected p-value of the same test on each innocent control model, by its name.
         positives: The same on each positive control model.
+        failed_controls: Why a control gave no p-value, by its name.
+        examined: What the test took, by the names of the audit file, each with its digest.
         attachments: Further files that belong into the exhibits.
     """
 
@@ -33,4 +35,6 @@ class Outcome:
     failed_assumption: str = ""
     controls: Mapping[str, float] = field(default_factory=dict)
     positives: Mapping[str, float] = field(default_factory=dict)
+    failed_controls: Mapping[str, str] = field(default_factory=dict)
+    examined: tuple[Input, ...] = ()
     attachments: tuple[Attachment, ...] = ()

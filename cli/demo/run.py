@@ -1,9 +1,10 @@
-"""The demo: mark a dataset, train models that used it and models that did not, and audit them all.
+"""The demo: mark a dataset, train models that used it and models that did not, audit them, sign the bundle.
 
 Roles. The claimant owns SciPy's docstrings, and a model, `base`, trained in a recorded random order.
 `guilty` was trained on the marked release among the world's text, `innocent` on the world's text only.
 `derivative` is `base` fine-tuned on other text; `stranger` was trained on other data. `neighbour`, an
-innocent model, serves as the reference of both tests. Key and order are drawn afresh with each cache.
+innocent model, serves as the reference of both tests. A third test asks which of the claimant's documents
+stand behind what `guilty` writes. Keys and order are drawn afresh with each cache.
 """
 
 import hashlib
@@ -22,6 +23,8 @@ import transformers
 
 from ... import __version__
 from ...files import canonical_json, new_folder
+from ...provenance.bundle.verification import Verification
+from ...provenance.custody import SigningKey
 from ...provenance.palimpsest import Transcript
 from ...stats.report import AuditReport
 from ...watermark.candidates import LexiconSource
@@ -30,9 +33,10 @@ from ...watermark.keys import MarkingKey
 from ...watermark.lexicon import Lexicon, Tier
 from ...watermark.marking import Marking
 from ...watermark.tables import read_table
-from ..reporting import refuse_unfit, write_files
+from ..reporting import now, refuse_unfit
 from .audit import audit
 from .corpus import cached_docstrings
+from .influence import make_influence_run
 from .training import ModelSize, Recipe, packed, tokenizer_of, train
 
 __all__ = ["DemoResult", "Plan", "Progress", "default_cache", "run_demo"]
@@ -57,6 +61,8 @@ class Plan:
         order_window: Tokens per training sequence of `base`.
         order_sequences: Training sequences of `base`.
         other_sequences: Sequences of the text on which `derivative` is fine-tuned.
+        documents: Documents whose influence is scored.
+        claimed: How many of them are claimed.
     """
 
     owned: str = "scipy"
@@ -73,6 +79,8 @@ class Plan:
     order_window: int = 64
     order_sequences: int = 4_000
     other_sequences: int = 1_500
+    documents: int = 200
+    claimed: int = 20
 
 
 class Progress(Protocol):
@@ -91,15 +99,21 @@ class DemoResult:
 
     Attributes:
         report: The audit of all models.
+        verification: What a stranger finds who has the bundle and the signer's public key.
         folder: Where everything lies.
     """
 
     report: AuditReport
+    verification: Verification
     folder: Path
 
     def to_dict(self) -> dict[str, Any]:
         """For --json."""
-        return {"folder": str(self.folder), "report": self.report.to_dict()}
+        return {
+            "folder": str(self.folder),
+            "verification": self.verification.to_dict(),
+            "report": self.report.to_dict(),
+        }
 
 
 def default_cache() -> Path:
@@ -112,7 +126,7 @@ def run_demo(out: Path, cache: Path, progress: Progress, plan: Plan | None = Non
 
     Args:
         out: Folder to make.
-        cache: Folder for models, scores and secrets, which a later run takes up again.
+        cache: Folder for models and secrets, which a later run takes up again.
         progress: Where to show progress.
         plan: Sizes; the default takes some minutes on two cores.
 
@@ -129,27 +143,35 @@ def run_demo(out: Path, cache: Path, progress: Progress, plan: Plan | None = Non
         workshop.mark()
         models = workshop.models()
         workshop.record_order()
-        progress.stage("auditing")
-        report = audit(staged, models, cache)
-        write_files(report, staged)
-    return DemoResult(report=report, folder=out)
+        workshop.score_influence(models["guilty"])
+        progress.stage("auditing, signing and verifying")
+        report, verification = audit(staged, workshop.signer())
+    return DemoResult(report=report, verification=verification, folder=out)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Secrets:
-    """The claimant's key, and the seed of the order of `base`; drawn once per cache."""
+    """The claimant's keys, and the seed of the order of `base`; drawn once per cache."""
 
     key_file: Path
+    signing_key: Path
     order_seed: int
 
     @classmethod
     def of(cls, cache: Path) -> "_Secrets":
         key_file, order_file = cache / "key.json", cache / "order-seed"
+        signing_key = cache / "signer.key"
         if not key_file.exists():
             MarkingKey.generate().save(key_file)
+        if not signing_key.exists():
+            SigningKey.generate().save(signing_key)
         if not order_file.exists():
             order_file.write_text(secrets.token_hex(8))
-        return cls(key_file=key_file, order_seed=int(order_file.read_text(), 16))
+        return cls(
+            key_file=key_file,
+            signing_key=signing_key,
+            order_seed=int(order_file.read_text(), 16),
+        )
 
 
 class _Workshop:
@@ -197,6 +219,25 @@ class _Workshop:
         """Write the transcript of `base`: at which step it saw which tokens."""
         steps = [i // self._plan.recipe.batch for i in range(len(self._ordered))]
         Transcript.write(self._out / "transcript.parquet", steps, self._ordered)
+
+    def score_influence(self, model: Path) -> None:
+        """Score some of the released documents for what a model writes."""
+        self._progress.stage("scoring the influence of documents")
+        released = read_table(self._out / "marked" / "release" / "scipy-docstrings.parquet").texts
+        make_influence_run(
+            model,
+            _shuffled(released, 4),
+            self._out / "influence",
+            documents=self._plan.documents,
+            claimed=self._plan.claimed,
+            seed=0,
+            created=now(),
+        )
+
+    def signer(self) -> Path:
+        """The key that signs the bundle, laid into the output."""
+        shutil.copy(self._secrets.signing_key, self._out / "signer.key")
+        return self._out / "signer.key"
 
     @cached_property
     def _owned(self) -> list[str]:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from ...stats import format_p
+from .audit import BUNDLE
 from .run import DemoResult
 
 __all__ = ["show_result", "training_progress"]
@@ -77,10 +78,17 @@ def show_result(result: DemoResult, out: Path) -> None:
             f"control {control.name}: {control.count_at(0.05)} of {total} p-values below 0.05, "
             f"{control.count_at(0.5)} below 0.5"
         )
-    console.print(f"\nreport:  {out / 'report.html'}\nrepeat a single line, e.g. the first:")
+    console.print(f"\nbundle:  {out / BUNDLE} ({result.verification.result})")
+    console.print(f"report:  {out / BUNDLE / 'report.html'}, or report.pdf beside it")
+    console.print("check it as a stranger would:")
+    console.print(
+        f"  {_called()} report verify {out / BUNDLE} --key {out}/signer.pub", soft_wrap=True
+    )
+    console.print("repeat a single line, e.g. the first:")
     console.print(
         f"  {_called()} watermark detect {out}/marked/private/manifest.parquet --key {out}/key.json "
-        f"--suspect {out}/models/guilty --reference {out}/models/neighbour --seed 1",
+        f"--suspect {out}/models/guilty --reference {out}/models/neighbour "
+        f"--seed {report.entries[0].finding.seed}",
         soft_wrap=True,
     )
 

@@ -6,9 +6,11 @@ import sys
 
 import pytest
 from bookplate.cli import main
+from bookplate.cli.demo import run as run_module
 from bookplate.cli.demo.run import Plan, run_demo
 from bookplate.cli.output import quiet_libraries
 from bookplate.errors import InvalidInput
+from bookplate.provenance.bundle.verification import Result
 from bookplate.stats.report import AuditReport, Status
 from bookplate.watermark.embed import restore
 from bookplate.watermark.keys import MarkingKey
@@ -17,13 +19,16 @@ from bookplate.watermark.tables import read_table
 from scipy.stats import binom
 
 SMALL = Plan(
-    owned_records=900,
-    world_records=110,
-    longest=1_200,
+    owned_records=800,
+    world=("numpy", "statsmodels"),
+    world_records=150,
+    longest=1_000,
     vocabulary=2_048,
     tier=Tier.BROAD,
-    order_sequences=2_000,
-    other_sequences=400,
+    order_sequences=1_000,
+    other_sequences=250,
+    documents=60,
+    claimed=10,
 )
 
 
@@ -64,7 +69,7 @@ def finding_of(report, suspect, test):
     return entry
 
 
-MARK, ORDER = "keyed watermark", "palimpsest query (residual)"
+MARK, ORDER = "keyed watermark (mark)", "palimpsest query (residual) (order)"
 
 
 @pytest.mark.slow
@@ -81,17 +86,32 @@ def test_the_innocent_are_not(demo):
     """With the key and the order fixed above, these p-values are what they are; all are well above alpha."""
     report = demo[0].report
     accused = {
-        (e.suspect, e.finding.name) for e in report.entries if e.status is Status.EVIDENCE_FOUND
+        (e.suspect, e.finding.name)
+        for e in report.entries
+        if e.status is Status.EVIDENCE_FOUND and e.suspect != "densities"
     }
     assert accused <= {("guilty", MARK), ("base", ORDER), ("derivative", ORDER)}
-    assert len(report.entries) == 10
+    assert len(report.entries) == 11
+    assert report.not_run == ()
+
+
+@pytest.mark.slow
+def test_all_three_kinds_of_evidence_are_in_the_bundle(demo):
+    kinds = {test.kind for test in demo[0].report.case.registered}
+    assert kinds == {"watermark", "order", "influence"}
 
 
 @pytest.mark.slow
 def test_controls_look_uniform(demo):
-    """Keys and orders are drawn afresh at each run; outside these bounds once in a million."""
-    rare = 1e-6 / (3 * len(demo[0].report.controls))
-    for control in demo[0].report.controls:
+    """Choices and orders are drawn anew, 200 times for each test; outside these bounds once in a million."""
+    controls = demo[0].report.controls
+    assert [control.name for control in controls] == [
+        "mark, drawn anew",
+        "order, drawn anew",
+        "influence, drawn anew",
+    ]
+    rare = 1e-6 / (3 * len(controls))
+    for control in controls:
         n = len(control.p_values)
         assert control.count_at(0.05) <= binom.isf(rare, n, 0.05)
         assert binom.ppf(rare, n, 0.5) <= control.count_at(0.5) <= binom.isf(rare, n, 0.5)
@@ -100,13 +120,26 @@ def test_controls_look_uniform(demo):
 @pytest.mark.slow
 def test_everything_is_written(demo):
     folder = demo[0].folder
-    report = AuditReport.from_json((folder / "report.json").read_bytes())
-    assert report == demo[0].report
-    page = (folder / "report.html").read_text(encoding="utf-8")
-    assert hashlib.sha256((folder / "report.json").read_bytes()).hexdigest()[:4] in page
+    bundle = folder / "evidence"
+    assert AuditReport.from_json((bundle / "report.json").read_bytes()) == demo[0].report
+    page = (bundle / "report.html").read_text(encoding="utf-8")
+    assert hashlib.sha256((bundle / "report.json").read_bytes()).hexdigest()[:4] in page
+    assert (bundle / "report.pdf").read_bytes().startswith(b"%PDF-")
     for model in ("guilty", "innocent", "base", "derivative", "stranger", "neighbour"):
         assert (folder / "models" / model / "model.safetensors").exists()
     assert not [path for path in folder.parent.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.slow
+def test_a_stranger_verifies_the_bundle(demo, monkeypatch, capsys):
+    folder = demo[0].folder
+    assert demo[0].verification.result is Result.VERIFIED
+    verify = ("report", "verify", folder / "evidence", "--key", folder / "signer.pub")
+    code, out, err = call(monkeypatch, capsys, *verify)
+    assert (code, err) == (0, "")
+    assert "11 computed anew" in out
+    assert "tests name its choices" in out
+    assert "with the seeds, draws and options that the registration fixes" in out
 
 
 @pytest.mark.slow
@@ -120,14 +153,18 @@ def test_the_release_can_be_restored(demo, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_second_run_trains_nothing_and_finds_the_same(demo, cache, tmp_path):
+def test_a_second_run_trains_nothing(demo, cache, tmp_path, monkeypatch):
+    """The audit is the first one's: `report verify` has repeated its numbers."""
+    monkeypatch.setattr(run_module, "make_influence_run", lambda *args, **options: None)
+    known = (demo[0].report, demo[0].verification)
+    monkeypatch.setattr(run_module, "audit", lambda folder, signer: known)
     heard = Heard()
-    again = run_demo(tmp_path / "again", cache, heard, SMALL)
+    run_demo(tmp_path / "again", cache, heard, SMALL)
     assert demo[1].trained
     assert heard.trained == []
-    assert [e.finding.log10_p for e in again.report.entries] == [
-        e.finding.log10_p for e in demo[0].report.entries
-    ]
+    for model in ("guilty", "base"):
+        name = f"models/{model}/model.safetensors"
+        assert (tmp_path / "again" / name).read_bytes() == (demo[0].folder / name).read_bytes()
 
 
 @pytest.mark.slow
@@ -149,13 +186,13 @@ def call(monkeypatch, capsys, *arguments):
 @pytest.mark.slow
 def test_the_command_line_repeats_the_reports_figures(demo, monkeypatch, capsys, tmp_path):
     folder = demo[0].folder
+    expected = finding_of(demo[0].report, "guilty", MARK).finding
     code, out, err = call(
         monkeypatch, capsys, "watermark", "detect", folder / "marked/private/manifest.parquet",
         "--suspect", folder / "models/guilty", "--reference", folder / "models/neighbour",
-        "--key", folder / "key.json", "--seed", 1, "--json", "--report", tmp_path / "evidence",
+        "--key", folder / "key.json", "--seed", expected.seed, "--json", "--report", tmp_path / "evidence",
     )  # fmt: skip
     assert (code, err) == (0, "")
-    expected = finding_of(demo[0].report, "guilty", MARK).finding
     assert json.loads(out)["log10_p"] == pytest.approx(expected.log10_p, rel=1e-6)
     report = AuditReport.from_json((tmp_path / "evidence" / "report.json").read_bytes())
     assert report.entries[0].finding.log10_p == pytest.approx(expected.log10_p, rel=1e-6)

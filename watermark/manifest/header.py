@@ -57,9 +57,9 @@ class ManifestHeader:
         """
         header = json.loads(metadata)
         if not isinstance(header, dict) or set(header) - {"files"} != _HEADER:
-            raise ValueError(f"its header is {header!r}")
+            raise ValueError(f"its header is {header!r:.200}")
         if header["format"] != _FORMAT:
-            raise ValueError(f"its format is {header['format']!r}")
+            raise ValueError(f"its format is {header['format']!r:.80}")
         return cls(
             marking=Marking.from_dict(header["marking"]),
             candidates=SourceIdentity.from_dict(header["candidates"]),
@@ -77,18 +77,18 @@ def write_rows(path: Path, frames: Iterable[pl.DataFrame], header: ManifestHeade
 
 def _name(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no name")
+        raise ValueError(f"{value!r:.80} is no name")
     return value
 
 
 def _files(value: object) -> tuple[tuple[str, int], ...]:
     if not isinstance(value, list):
-        raise ValueError(f"{value!r} does not list the released files")
+        raise ValueError(f"{value!r:.80} does not list the released files")
     files = []
     for entry in value:
         match entry:
             case [str(name), int(n_rows)] if n_rows >= 0 and name.isascii():
                 files.append((_name(json.loads(name)), n_rows))
             case _:
-                raise ValueError(f"{entry!r} is no name and number of rows")
+                raise ValueError(f"{entry!r:.80} is no name and number of rows")
     return tuple(files)

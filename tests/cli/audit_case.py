@@ -1,0 +1,117 @@
+"""An audit whose scores are made up: everything but the models is real, so that no test has to train any."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+from bookplate.cli.audit.outcomes import Outcome
+from bookplate.cli.audit.registering import Registered
+from bookplate.provenance.palimpsest import Transcript
+from bookplate.stats import Alternative, Input, choice_test, spearman_test
+from bookplate.watermark.candidates import LexiconSource
+from bookplate.watermark.disclosure import check_rows, write_rows_exhibit
+from bookplate.watermark.embed import embed
+from bookplate.watermark.keys import MarkingKey
+from bookplate.watermark.lexicon import Lexicon, Tier
+from bookplate.watermark.marking import Marking, Unit
+from bookplate.watermark.release import Release
+
+WORDS = (
+    "profitably couple slogan remembered prospering often number large quick begin start help show"
+)
+TIME = "2026-01-02T03:04:05Z"
+AUDIT = """\
+format: bookplate-audit/1
+report_id: case-7
+title: Audit of two models
+alpha: 0.01
+parties:
+- {role: claimant, name: The Owner}
+datasets:
+  reviews: {manifest: marked/private/manifest.parquet, key: key.json}
+transcripts:
+  run: {path: transcript.parquet}
+models:
+  guilty: {model: models/guilty, role: suspect}
+  innocent: {model: models/innocent, role: suspect}
+  stranger: {model: models/stranger, role: innocent}
+tests:
+  mark: {kind: watermark, dataset: reviews, innocent: [stranger]}
+  order: {kind: order, transcript: run, suspects: [guilty, innocent], smallest_effect: a fine-tune,
+    power: 0.95, power_source: earlier runs}
+"""
+
+
+def laid_out(folder, text=AUDIT):
+    """A marked dataset, its key, a transcript and the audit file; models are named and not there."""
+    rng = np.random.default_rng(1)
+    words = WORDS.split()
+    texts = [" ".join(rng.choice(words, 12)).capitalize() + "." for _ in range(60)]
+    pl.DataFrame({"text": texts}).write_parquet(folder / "reviews.parquet")
+    key = MarkingKey(bytes(range(32)), b"s" * 32)
+    key.save(folder / "key.json")
+    embed(
+        folder / "reviews.parquet", folder / "marked", key, Marking(unit=Unit.SHARD, shards=4),
+        candidates=LexiconSource(Lexicon.shipped(Tier.BROAD)),
+    )  # fmt: skip
+    Transcript.write(
+        folder / "transcript.parquet", list(range(60)), [[i, i + 1] for i in range(60)]
+    )
+    (folder / "AUDIT.yaml").write_text(text)
+    return Registered.read(folder / "AUDIT.yaml")
+
+
+def mark_finding(folder, *, guilty, seed):
+    """Made-up scores of the committed units, as the keyed test would have them."""
+    marked = folder / "marked"
+    rows = folder / f"rows-{seed}.jsonl.gz"
+    write_rows_exhibit(marked / "private" / "manifest.parquet", rows)
+    units = check_rows(rows, Release.read(marked / "release" / "release.json"))
+    rows.unlink()
+    rng = np.random.default_rng(4)
+    names = sorted(units)
+    chosen = np.array([units[n].choice for n in names])
+    values = [rng.normal(size=len(units[n].choices)) for n in names]
+    for value, choice in zip(values, chosen, strict=True):
+        value[choice] += 3 * guilty
+    finding = choice_test(values, chosen, seed=seed).named(names, [units[n].choices for n in names])
+    return finding.about(name="keyed watermark (mark)", unit="word types")
+
+
+def order_finding(*, seed):
+    """Made-up likelihoods of a transcript's sequences, which do not follow their order."""
+    scores = np.random.default_rng(5).normal(size=60)
+    finding = spearman_test(np.arange(60.0), scores, alternative=Alternative.GREATER, seed=seed)
+    return finding.about(name="palimpsest query (order)", unit="sequences")
+
+
+def outcomes_of(registered, folder):
+    """guilty is found by its mark; its order test was not run; innocent is neither."""
+    seeds = {pair.id: pair.seed for pair in registered.pairs}
+    findings = {
+        "mark.guilty": mark_finding(folder, guilty=True, seed=seeds["mark.guilty"]),
+        "mark.innocent": mark_finding(folder, guilty=False, seed=seeds["mark.innocent"]),
+        "order.innocent": order_finding(seed=seeds["order.innocent"]),
+    }
+    outcomes = []
+    for pair in registered.pairs:
+        made = Outcome(
+            test=pair.id,
+            started=TIME,
+            finished=TIME,
+            finding=findings.get(pair.id),
+            reason="" if pair.id in findings else "The weights could not be read.",
+        )
+        if pair.test == "mark":
+            told = Input(name="reviews", sha256="ab" * 32)
+            made = replace(made, controls={"stranger": 0.4}, examined=(told,))
+        outcomes.append(made)
+    return outcomes
+
+
+def edited(path, change):
+    """Change a JSON file in place."""
+    data = json.loads(path.read_bytes())
+    change(data)
+    path.write_bytes(json.dumps(data, sort_keys=True, separators=(",", ":")).encode() + b"\n")

@@ -1,0 +1,268 @@
+"""From outcomes to a bundle that verifies: what is in it, and what its checks then refuse."""
+
+import gzip
+import hashlib
+import shutil
+import sys
+import tempfile
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from bookplate.cli.audit.assembly import assemble
+from bookplate.cli.audit.registering import registration_of
+from bookplate.cli.audit.rows import choices_as_committed
+from bookplate.cli.audit.settings import carried_out_as_registered
+from bookplate.cli.reporting import now
+from bookplate.errors import InvalidInput, VerificationError
+from bookplate.provenance.bundle import read_exhibit, write_exhibit
+from bookplate.provenance.bundle.verification import Outcome, Result, verify
+from bookplate.provenance.custody import AuthorityChain, SigningKey
+from bookplate.provenance.custody import log as custody_log
+from bookplate.stats.report import AuditReport, Status
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "provenance"))
+from audit_case import AUDIT, edited, laid_out, outcomes_of
+from timestamp_authority import TIME_STAMPING, certified, forged_answer
+from timestamp_authority import laid_out as authority_in
+
+KEY = SigningKey.generate()
+
+
+def assembled(
+    folder, out, *, signing_key=KEY, text=AUDIT, chains=(), change=lambda outcomes: outcomes
+):
+    registered = laid_out(folder, text)
+    custody_log.append(
+        folder / "log.jsonl",
+        "registration",
+        who="x",
+        details={"sha256": registered.pre_registration},
+    )
+    return assemble(
+        registered,
+        change(outcomes_of(registered, folder)),
+        out,
+        signing_key=signing_key,
+        log=folder / "log.jsonl",
+        chains=chains,
+        created=now(),
+        who="x",
+        command="bookplate audit AUDIT.yaml",
+    )
+
+
+def checked(bundle, **options):
+    return verify(
+        bundle,
+        keys=[KEY.public],
+        read_registration=registration_of,
+        link_checks=[choices_as_committed, carried_out_as_registered],
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("case")
+    return assembled(folder, folder / "bundle"), folder / "bundle"
+
+
+def test_statuses_follow_the_rule(made):
+    report = made[0]
+    status = {entry.test: entry.status for entry in (*report.entries, *report.not_run)}
+    assert status == {
+        "mark.guilty": Status.EVIDENCE_FOUND,
+        "mark.innocent": Status.INCONCLUSIVE,
+        "order.guilty": Status.NOT_RUN,
+        "order.innocent": Status.NO_EVIDENCE_FOUND,
+    }
+    assert report.n_tests == 4
+
+
+def test_a_bundle_verifies(made):
+    found = checked(made[1])
+    said = [(check.number, check.outcome, check.detail) for check in found.checks]
+    assert not found.failed, said
+    assert found.result is Result.VERIFIED
+    outcomes = {check.number: check.outcome for check in found.checks}
+    assert {outcomes[number] for number in (7, 8, 9, 11)} == {Outcome.PASSED}, said
+
+
+def test_a_bundle_holds_what_was_used(made):
+    report, bundle = made
+    assert (bundle / "audit.yaml").read_text() == AUDIT
+    assert AuditReport.from_json((bundle / "report.json").read_bytes()) == report
+    case = report.case
+    assert case.pre_registration == hashlib.sha256(AUDIT.encode()).hexdigest()
+    assert case.key_fingerprint == KEY.public.keyid
+    assert {item.name: item.sha256 for item in case.items}["reviews"] == "ab" * 32
+    assert [event.what for event in case.events if "registered" in event.what]
+    assert [e.proof for e in case.events] == [""] * len(case.events)
+    for exhibit in report.exhibits:
+        assert hashlib.sha256((bundle / exhibit.name).read_bytes()).hexdigest() == exhibit.sha256
+    assert any("Time of commitment unproven" in limit for limit in report.limits)
+    assert any("The power of mark was not registered" in limit for limit in report.limits)
+    log = custody_log.verify(bundle / "custody.jsonl")
+    assert [entry.action for entry in log.entries] == ["registration", "preservation"]
+    assert not any(b"s" * 32 in file.read_bytes() for file in bundle.rglob("*") if file.is_file())
+
+
+def test_controls_are_drawn_anew_and_asked(made):
+    controls = {control.name: control for control in made[0].controls}
+    assert set(controls) == {"mark, drawn anew", "mark, innocent controls", "order, drawn anew"}
+    assert controls["mark, innocent controls"].p_values == (0.4,)
+    assert len(controls["mark, drawn anew"].p_values) == 200
+    assert controls["mark, drawn anew"].count_at(0.05) < 30  # 1e-6 under uniformity
+
+
+def test_nothing_is_left_behind_if_an_outcome_is_missing(tmp_path):
+    with pytest.raises(InvalidInput, match="not those of the registered tests"):
+        assembled(tmp_path, tmp_path / "bundle", change=lambda outcomes: outcomes[1:])
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_failed_assumption_carries_no_weight_and_an_unsigned_bundle_says_so(tmp_path):
+    report = assembled(
+        tmp_path,
+        tmp_path / "bundle",
+        signing_key=None,
+        change=lambda outcomes: [
+            replace(outcomes[0], failed_assumption="the order follows length"),
+            *outcomes[1:],
+        ],
+    )
+    assert report.entries[0].status is Status.ASSUMPTION_FAILED
+    assert any("the order follows length" in check.result for check in report.case.checks)
+    assert not (tmp_path / "bundle" / "statement.dsse.json").exists()
+    assert checked(tmp_path / "bundle").result not in {Result.VERIFIED, Result.SIGNER_UNKNOWN}
+
+
+@pytest.fixture
+def bundle(made, tmp_path):
+    return shutil.copytree(made[1], tmp_path / "bundle")
+
+
+def held(made, change):
+    """What the checks of choices and of options say of the first exhibit, changed before signing."""
+    report, bundle = made
+    files = {
+        str(path.relative_to(bundle)): path.read_bytes()
+        for path in bundle.rglob("*")
+        if path.is_file()
+    }
+    change(files)
+
+    def run(check):
+        return check(report, list(files), lambda name, limit: files[name])
+
+    return run
+
+
+def changed_exhibit(change):
+    def apply(files):
+        with tempfile.TemporaryDirectory() as folder:
+            write_exhibit(change(read_exhibit(files[FIRST])), Path(folder) / "exhibit")
+            files[FIRST] = (Path(folder) / "exhibit").read_bytes()
+
+    return apply
+
+
+FIRST, ROWS = "exhibits/T01.parquet", "exhibits/rows-reviews.jsonl.gz"
+
+
+def test_choices_other_than_those_committed_to_are_refused(made):
+    """The claimant's own doing, before signing: the exhibit says that other choices were released."""
+
+    def swapped(working):
+        chosen = working.columns["chosen"].copy()
+        first = working.columns["unit"] == 0
+        chosen[first] = chosen[first][::-1]
+        return replace(working, columns={**working.columns, "chosen": chosen})
+
+    with pytest.raises(VerificationError, match="another choice is marked as released"):
+        held(made, changed_exhibit(swapped))(choices_as_committed)
+    with pytest.raises(VerificationError, match="not among the committed rows"):
+        held(made, changed_exhibit(lambda w: replace(w, names=("x",) * w.n_rows)))(
+            choices_as_committed
+        )
+    with pytest.raises(VerificationError, match="does not say which choices"):
+        held(made, changed_exhibit(lambda w: replace(w, names=(), choices=())))(
+            choices_as_committed
+        )
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("seed", 5), ("n_resamples", 100), ("bet", 3.0), ("stop_after", 10)]
+)
+def test_options_other_than_those_registered_are_refused(setting, value, made):
+    altered = changed_exhibit(lambda w: replace(w, settings={**w.settings, setting: value}))
+    with pytest.raises(VerificationError, match=f"{setting} is {value}"):
+        held(made, altered)(carried_out_as_registered)
+
+
+def test_another_test_than_the_registered_one_is_refused(made):
+    def other(files):
+        files[FIRST] = files["exhibits/T04.parquet"]
+
+    with pytest.raises(VerificationError, match="registered as watermark"):
+        held(made, other)(carried_out_as_registered)
+
+
+def test_rows_that_are_not_those_committed_to_are_refused(made):
+    def fewer(files):
+        lines = gzip.decompress(files[ROWS]).splitlines(keepends=True)
+        files[ROWS] = gzip.compress(b"".join(lines[:-1]))
+
+    assert "under the committed root; 2 tests" in held(made, lambda f: None)(choices_as_committed)
+    with pytest.raises(VerificationError):
+        held(made, fewer)(choices_as_committed)
+    assert held(made, lambda files: files.pop(ROWS))(choices_as_committed) == ""
+
+
+def test_an_edited_p_value_is_refused(bundle):
+    edited(
+        bundle / "report.json",
+        lambda report: report["entries"][1]["finding"].update(log10_p=-9.0, p_value=1e-9),
+    )
+    found = {check.number: check for check in checked(bundle).checks}
+    assert found[3].outcome is Outcome.FAILED
+    assert "report.json" in found[3].detail
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
+def test_timestamps_prove_times(tmp_path):
+    root = certified("Root", authority=True)
+    signer = certified("TSA", root, usage=([TIME_STAMPING], True))
+    authority = authority_in(tmp_path / "tsa", signer)
+    text = AUDIT.replace("key: key.json}", "key: key.json, timestamps: [release.tsr]}").replace(
+        "title:", "timestamps: [audit.tsr]\ntitle:"
+    )
+
+    def stamped(folder):
+        folder.mkdir()
+        laid_out(folder, text)
+        release = (folder / "marked/release/release.json").read_bytes()
+        for name, message in (("release", release), ("audit", text.encode())):
+            digest = hashlib.sha256(message).digest()
+            when = datetime.now(UTC) - timedelta(hours=1)
+            (folder / f"{name}.tsr").write_bytes(forged_answer(authority, digest, when=when))
+        for path in (folder / "marked", folder / "reviews.parquet", folder / "key.json"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        (folder / "transcript.parquet").unlink()
+        return folder
+
+    chain = AuthorityChain.from_pem(root.pem)
+    one = stamped(tmp_path / "one")
+    report = assembled(one, one / "bundle", text=text, chains=[chain])
+    assert "CN=TSA" in report.case.registered_proof
+    assert sum(bool(event.proof) for event in report.case.events) == 2
+    assert not any("unproven" in limit for limit in report.limits)
+    found = checked(one / "bundle", authorities=[chain])
+    assert not found.failed, [check.detail for check in found.failed]
+    other = AuthorityChain.from_pem(certified("Other", authority=True).pem)
+    two = stamped(tmp_path / "two")
+    with pytest.raises(VerificationError, match=r"audit\.tsr"):
+        assembled(two, two / "bundle", text=text, chains=[other])
