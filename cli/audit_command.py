@@ -14,7 +14,7 @@ from .output import print_json, print_note, print_rows, print_table, working
 
 if TYPE_CHECKING:
     from ..provenance.custody import AuthorityChain, SigningKey
-    from ..stats.report import AuditReport
+    from ..stats.report import AuditReport, Letterhead
     from .audit.registering import Pair, Registered
     from .audit.running import Job
 
@@ -54,6 +54,13 @@ def audit(
     tsa_roots: Annotated[
         list[Path] | None,
         typer.Option(help="Root certificates of a time authority (PEM); may be repeated."),
+    ] = None,
+    template: Annotated[
+        Path | None,
+        typer.Option(
+            help="Your letterhead for the report: a .toml file with name, lines, accent, footer and logo, or "
+            "a folder with letterhead.toml."
+        ),
     ] = None,
     register: Annotated[
         bool,
@@ -106,7 +113,7 @@ def audit(
     target = file.with_name(f"{file.stem}-bundle") if out is None else out
     _refuse_unfit(target, as_zip=as_zip)
     key, chains = _keys(sign, tsa_roots or [])
-    report = _run(job, target, key, chains)
+    report = _run(job, target, key, chains, _letterhead(template))
     if as_zip:
         from ..provenance.bundle.sealing import pack
 
@@ -165,7 +172,11 @@ def _keys(
 
 
 def _run(
-    job: "Job", target: Path, key: "SigningKey | None", chains: "list[AuthorityChain]"
+    job: "Job",
+    target: Path,
+    key: "SigningKey | None",
+    chains: "list[AuthorityChain]",
+    letterhead: "Letterhead | None",
 ) -> "AuditReport":
     from .audit.assembly import assemble
     from .audit.running import run
@@ -183,7 +194,14 @@ def _run(
             created=now(),
             who=job.who,
             command=job.command[0],
+            letterhead=letterhead,
         )
+
+
+def _letterhead(path: Path | None) -> "Letterhead | None":
+    from ..stats.report import Letterhead
+
+    return None if path is None else Letterhead.read(path)
 
 
 def _register(job: "Job", *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from ...provenance.custody import log as custody_log
 from ...stats.report import (
     AuditReport,
     Exhibit,
+    Letterhead,
     NotRun,
     render_html,
     render_markdown,
@@ -42,6 +43,7 @@ def assemble(
     created: str,
     who: str,
     command: str,
+    letterhead: Letterhead | None = None,
 ) -> AuditReport:
     """Write the bundle of an audit.
 
@@ -61,6 +63,7 @@ def assemble(
         created: Time of the report, RFC 3339 in UTC.
         who: Who acts, for the log.
         command: The command that repeats the audit.
+        letterhead: Whose letterhead the report bears; it is part of report.json.
 
     Returns:
         The report.
@@ -92,6 +95,7 @@ def assemble(
             custody_log.verify(staged / layout.CUSTODY),
             key_fingerprint="" if signing_key is None else signing_key.public.keyid,
             created=created,
+            letterhead=letterhead,
         )
         kinds = {pair.id: pair for pair in registered.pairs}
         findings = [(kinds[o.test].subject, o.finding, o) for o in outcomes if o.finding]

@@ -87,7 +87,7 @@ def checks_of(registered: Registered, outcomes: Sequence[Outcome]) -> tuple[Assu
                 found[text] = AssumptionCheck(
                     assumption=text,
                     check=family.check,
-                    result=f"for {outcome.test}: {outcome.failed_assumption}",
+                    result=f"an assumption of {outcome.test} failed: {outcome.failed_assumption}",
                     if_false=family.if_false,
                 )
     return tuple(found.values())

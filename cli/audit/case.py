@@ -9,6 +9,7 @@ from ...stats.report import (
     CaseFile,
     CustodyRecord,
     ExaminedItem,
+    Letterhead,
     Party,
     RegisteredTest,
     RepeatStep,
@@ -35,6 +36,7 @@ def case_of(
     *,
     key_fingerprint: str,
     created: str,
+    letterhead: Letterhead | None = None,
 ) -> CaseFile:
     """The case of an audit.
 
@@ -45,6 +47,7 @@ def case_of(
         log: The custody log.
         key_fingerprint: Of the key that will sign; empty if none does.
         created: Time of the report.
+        letterhead: Whose letterhead the report bears.
     """
     audit, own = registered.audit, committed[0]
     proofs = [event for event in own.events()]
@@ -73,6 +76,7 @@ def case_of(
         custody=tuple(_custody(log)),
         custody_head=log.head,
         repetition=_repetition(registered),
+        letterhead=letterhead,
     )
 
 

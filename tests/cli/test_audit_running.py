@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from bookplate.cli.audit import running
 from bookplate.cli.audit.keeping import Kept, WorkFolder
+from bookplate.cli.audit.kinds.remembered import Remembered
 from bookplate.cli.audit.progress import Progress, progress_of
 from bookplate.cli.audit.registering import Registered
 from bookplate.cli.audit.running import Job
@@ -21,6 +22,7 @@ from bookplate.errors import InvalidInput, VerificationError
 from bookplate.files import Interrupted
 from bookplate.provenance.custody import TimestampRequest
 from bookplate.provenance.custody import log as custody
+from bookplate.provenance.suspect import ChoiceSlot
 from bookplate.stats import disagreements
 
 AUDIT = """\
@@ -508,3 +510,56 @@ def test_on_a_terminal_there_is_a_table(job, monkeypatch):
         table, below = progress.rendered().renderables
         assert table.row_count == 3
         assert "1 of 5 done. asking <U+001B>[2J" in below.plain
+
+
+class Asked:
+    """A model that counts what it is asked."""
+
+    def __init__(self):
+        self.identity = "me"
+        self.record = lambda: b"told"
+        self.n = 0
+
+    def token_logprobs(self, sequences):
+        self.n += 1
+        return [np.full(len(sequence), float(self.n)) for sequence in sequences]
+
+    def choice_logprobs(self, texts, slots):
+        self.n += 1
+        return [[np.full(len(s.choices), float(self.n)) for s in row] for row in slots]
+
+
+def test_a_reference_is_asked_once():
+    model = Asked()
+    kept = Remembered(model)
+    assert (kept.identity, kept.record()) == ("me", b"told")
+    for _ in range(3):
+        assert kept.token_logprobs([[1, 2], "ab"])[1].tolist() == [1.0, 1.0]
+    assert kept.token_logprobs([[1, 2], "ac"])[1].tolist() == [2.0, 2.0]
+    assert kept.token_logprobs([[1], [2], "ab"])[0].tolist() == [
+        3.0
+    ]  # cut otherwise: another question
+    slot = ChoiceSlot(1, 2, ("a", "b"))
+    for _ in range(2):
+        assert kept.choice_logprobs(["x"], [[slot]])[0][0].tolist() == [4.0, 4.0]
+    other = ChoiceSlot(1, 2, ("a", "c"))
+    assert kept.choice_logprobs(["x"], [[other]])[0][0].tolist() == [5.0, 5.0]
+    for number in range(40):  # memory is bounded
+        kept.token_logprobs([[number, number]])
+    assert kept.token_logprobs([[1, 2], "ab"])[1].tolist() == [46.0, 46.0]
+
+
+def test_references_of_several_suspects_give_the_findings_of_the_command(job):
+    text = AUDIT.replace("old: {model: answers.parquet#loss_old, role: innocent}",
+                         "old: {model: answers.parquet#loss_old, role: reference}")  # fmt: skip
+    text = text.replace("innocent: [old, gone], positive: [made]", "references: [old]")
+    text = "\n".join(
+        line for line in text.splitlines() if not line.startswith(("  gone", "  made", "  steps"))
+    )
+    outcomes = {outcome.test: outcome for outcome in run_job(job(text + "\n"))}
+    for suspect in ("guilty", "clean"):
+        finding = outcomes[f"order.{suspect}"].finding
+        assert finding.working.n_numbered == 1
+        assert not disagreements(finding, finding.working.repeat()).core
+    one, other = (outcomes[f"order.{s}"].finding.working.numbered()[0] for s in ("guilty", "clean"))
+    np.testing.assert_array_equal(one, other)

@@ -25,7 +25,7 @@ __all__ = ["completion", "leak", "leximark", "watermark", "watermark_sequential"
 
 def models_of(pair: Pair, materials: Materials) -> "tuple[Suspect, list[Suspect]]":
     """The model under test, and its references."""
-    return materials.model(pair.subject), [materials.model(name) for name in pair.references]
+    return materials.model(pair.subject), [materials.reference(name) for name in pair.references]
 
 
 def watermark(pair: Pair, planned: WatermarkTest, materials: Materials) -> Tested:

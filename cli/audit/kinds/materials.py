@@ -15,6 +15,7 @@ from ...reaching import DtypeName, Reached, endpoint_of, open_model
 from ...reporting import Attachment
 from ..registering import Registered
 from ..schema import Model
+from .remembered import Remembered
 
 if TYPE_CHECKING:
     from ....provenance.palimpsest import Transcript, TranscriptSource
@@ -58,6 +59,7 @@ class Materials:
     acquired: Acquisition = lambda name, identity: None
     _evidence: "dict[str, Evidence]" = field(default_factory=dict)
     _models: "dict[str, Suspect]" = field(default_factory=dict)
+    _references: "dict[str, Suspect]" = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
 
     def evidence(self, name: str) -> "Evidence":
@@ -123,6 +125,12 @@ class Materials:
             self._models[name] = model
         return self._models[name]
 
+    def reference(self, name: str) -> "Suspect":
+        """A model that others are compared with: what it is asked again, it is not asked anew."""
+        if name not in self._references:
+            self._references[name] = Remembered(self.model(name))
+        return self._references[name]
+
     def endpoints(self) -> dict[str, str]:
         """Digest of what each opened endpoint has told of itself, by its name."""
         models = self.registered.audit.models
@@ -135,6 +143,7 @@ class Materials:
     def let_go(self, name: str) -> None:
         """Close a model that no further test needs."""
         self._models.pop(name, None)
+        self._references.pop(name, None)
 
     def opened_runs(self, name: str, job: Input, expected: str) -> None:
         """Hold runs in several orders to the digest in the file."""
