@@ -10,6 +10,7 @@ import numpy as np
 from bookplate.provenance.bundle import read_exhibit, write_exhibit
 from bookplate.provenance.custody.envelopes import Envelope
 from bookplate.provenance.custody.log import append
+from bookplate.stats.findings import NullHistogram
 from bookplate.stats.report import AuditReport
 from forging import (
     STATEMENT,
@@ -356,4 +357,57 @@ def ghost_signed(shop: Workshop) -> Path:
     folder = shop.copy()
     other = shop.stranger.public.keyid
     rewritten(folder, lambda r: replace(r, case=replace(r.case, key_fingerprint=other)))
+    return shop.resigned(folder)
+
+
+@forgery(10, "which the report lists")
+def log_misquoted(shop: Workshop) -> Path:
+    """The claimant quotes an entry of the log as another act."""
+    folder = shop.copy()
+
+    def misquoted(report: AuditReport) -> AuditReport:
+        told = tuple(replace(record, action="inspection") for record in report.case.custody)
+        return replace(report, case=replace(report.case, custody=told))
+
+    rewritten(folder, misquoted)
+    return shop.resigned(folder)
+
+
+@forgery(10, "of which the report lists 0 only")
+def log_unquoted(shop: Workshop) -> Path:
+    """The claimant leaves the log out of the report."""
+    folder = shop.copy()
+    rewritten(folder, lambda r: replace(r, case=replace(r.case, custody=())))
+    return shop.resigned(folder)
+
+
+@forgery(6, "is no timestamp in the bundle")
+def proof_in_words(shop: Workshop) -> Path:
+    """The claimant calls a time proven by an authority of which the bundle holds nothing."""
+    folder = shop.copy()
+    proof = "RFC 3161 timestamp of a qualified authority"
+    rewritten(folder, lambda r: replace(r, case=replace(r.case, registered_proof=proof)))
+    return shop.resigned(folder)
+
+
+@forgery(6, "as proof of another file than commitments/release.json")
+def proof_of_another(shop: Workshop) -> Path:
+    """The claimant proves the registration with the timestamp over the commitment."""
+    folder = shop.copy()
+    rewritten(folder, lambda r: replace(r, case=replace(r.case, registered_proof=STAMP)))
+    return shop.resigned(folder)
+
+
+@forgery(7, "gives another figure")
+def figure_exchanged(shop: Workshop) -> Path:
+    """The claimant shows the figure of another test."""
+    folder = shop.copy()
+
+    def change(report: AuditReport) -> AuditReport:
+        first = report.entries[0]
+        figure = NullHistogram(label="draws", edges=(0.0, 1.0), counts=(9,), observed=0.5)
+        entry = replace(first, finding=first.finding.about(figure=figure))
+        return replace(report, entries=(entry, *report.entries[1:]))
+
+    rewritten(folder, change)
     return shop.resigned(folder)

@@ -54,9 +54,8 @@ def verify(
     from ..provenance.bundle.verification import Result
     from ..provenance.bundle.verification import verify as verified
     from ..provenance.custody import AuthorityChain, PublicKey
+    from .audit.linking import LINK_CHECKS
     from .audit.registering import registration_of
-    from .audit.rows import choices_as_committed
-    from .audit.settings import carried_out_as_registered
 
     found = verified(
         bundle,
@@ -64,7 +63,7 @@ def verify(
         fingerprints=fingerprint or (),
         authorities=[AuthorityChain.read(path) for path in tsa_roots or ()],
         read_registration=registration_of,
-        link_checks=[choices_as_committed, carried_out_as_registered],
+        link_checks=LINK_CHECKS,
     )
     if as_json:
         print_json({**found.to_dict(), "signature_by_hand": list(_BY_HAND)})

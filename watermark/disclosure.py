@@ -85,10 +85,14 @@ class UnitChoice(NamedTuple):
     Attributes:
         choices: What might have been released, in small letters; the original comes first.
         choice: Index of what was released.
+        n_slots: Its places in the rows.
+        n_first: How many of them are the first of their text, so that there may be nothing before them.
     """
 
     choices: tuple[str, ...]
     choice: int
+    n_slots: int = 1
+    n_first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,8 +311,10 @@ def _record_in(line: bytes, n_ghosts: int, where: str) -> MarkedRecord:
 def _add_units(units: dict[str, UnitChoice], record: MarkedRecord, release: Release) -> None:
     for index, slot in enumerate(record.slots):
         name = release.marking.unit_name(record.record, index, slot.unit)
-        chosen = UnitChoice(tuple(map(str.lower, slot.choices)), slot.choice)
-        if units.setdefault(name, chosen) != chosen:
+        choices, first = tuple(map(str.lower, slot.choices)), int(index == 0)
+        known = units.get(name, UnitChoice(choices, slot.choice, n_slots=0))
+        units[name] = known._replace(n_slots=known.n_slots + 1, n_first=known.n_first + first)
+        if known[:2] != (choices, slot.choice):
             raise VerificationError(
                 f"unit {visible(name[:200])!r} has two different choices among the rows"
             )

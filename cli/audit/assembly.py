@@ -22,9 +22,10 @@ from ...stats.report import (
     render_pdf,
 )
 from ..reporting import versions
-from .case import case_of, limits_of
+from .case import case_of
 from .commitments import Committed, committed_by
-from .controls import controls_of
+from .controls import control_exhibit_name, controls_from, numbers_of
+from .limits import limits_of
 from .outcomes import Outcome
 from .registering import Registered
 from .rows import write_rows
@@ -75,6 +76,7 @@ def assemble(
     if [outcome.test for outcome in outcomes] != [pair.id for pair in registered.pairs]:
         raise InvalidInput("the outcomes are not those of the registered tests")
     committed = committed_by(registered, chains)
+    controls = controls_from(registered, numbers_of(registered, outcomes))
     with new_folder(out) as staged:
         exhibits = _write_exhibits(registered, outcomes, staged)
         _write_commitments(committed, staged)
@@ -93,6 +95,7 @@ def assemble(
             outcomes,
             committed,
             custody_log.verify(staged / layout.CUSTODY),
+            controls,
             key_fingerprint="" if signing_key is None else signing_key.public.keyid,
             created=created,
             letterhead=letterhead,
@@ -110,7 +113,7 @@ def assemble(
             command=command,
             versions=versions(),
             created=created,
-            controls=controls_of(registered, outcomes),
+            controls=controls.null,
             exhibits=exhibits,
             limits=limits_of(registered, outcomes, committed),
             not_run=[_not_run(registered, outcome) for outcome in outcomes if not outcome.finding],
@@ -143,6 +146,16 @@ def _write_exhibits(
             name = f"exhibits/{outcome.test}-{attachment.name}"
             (folder / name).write_bytes(attachment.content)
             described[name] = attachment.description
+    told = {
+        f"{pair.test}.{name}": finding
+        for pair, outcome in zip(registered.pairs, outcomes, strict=True)
+        for name, finding in {**outcome.controls, **outcome.positives}.items()
+    }
+    for pair in registered.controls:
+        if pair.id in told and (working := told[pair.id].working) is not None:
+            name = control_exhibit_name(pair)
+            write_exhibit(working, folder / name)
+            described[name] = f"the numbers that the control {pair.id} was computed from"
     described.update(write_rows(registered, outcomes, folder))
     return [
         Exhibit(name=name, sha256=sha256_of_file(folder / name), description=text)

@@ -17,11 +17,13 @@ from ...stats.report import (
 )
 from .assumptions import checks_of
 from .commitments import Committed
-from .controls import positive_controls_of
+from .controls import Controls
+from .endings import n_retried
+from .limits import looks_of
 from .outcomes import Outcome
 from .registering import Registered
 
-__all__ = ["case_of", "limits_of"]
+__all__ = ["case_of"]
 
 _MOST_RECORDS = 300  # of the log in the report; the whole log is an exhibit
 _MOST_DETAILS = 300  # characters of one entry
@@ -33,6 +35,7 @@ def case_of(
     outcomes: Sequence[Outcome],
     committed: tuple[Committed, tuple[Committed, ...]],
     log: VerifiedLog,
+    controls: Controls,
     *,
     key_fingerprint: str,
     created: str,
@@ -45,6 +48,7 @@ def case_of(
         outcomes: One for each registered pair.
         committed: The registration and the commitments, with their timestamps.
         log: The custody log.
+        controls: What came of its controls.
         key_fingerprint: Of the key that will sign; empty if none does.
         created: Time of the report.
         letterhead: Whose letterhead the report bears.
@@ -69,60 +73,15 @@ def case_of(
         ),
         registered=tuple(_tests(registered, committed[1])),
         checks=checks_of(registered, outcomes),
-        positive_controls=tuple(positive_controls_of(registered, outcomes)),
+        positive_controls=controls.positive,
         opinions=audit.opinions,
         conflicts=audit.conflicts,
-        looks=_looks(registered, outcomes),
+        looks=looks_of(registered, outcomes, n_retried(log, registered.pre_registration)),
         custody=tuple(_custody(log)),
         custody_head=log.head,
         repetition=_repetition(registered),
         letterhead=letterhead,
     )
-
-
-def limits_of(
-    registered: Registered,
-    outcomes: Sequence[Outcome],
-    committed: tuple[Committed, tuple[Committed, ...]],
-) -> tuple[str, ...]:
-    """What this audit could not examine, one sentence each."""
-    audit, (own, others) = registered.audit, committed
-    said = []
-    unproven = [c.what for c in others if not any(stamp.at for stamp in c.stamps)]
-    if unproven:
-        said.append(
-            f"Time of commitment unproven: {'; '.join(unproven)}. No authority testifies when it was made, "
-            "so it could have been made after the model was seen."
-        )
-    if not any(stamp.at for stamp in own.stamps):
-        said.append(
-            "No authority testifies when the tests and the threshold were fixed: the log of whoever ran the "
-            "audit does."
-        )
-    for name in [n for c in (own, *others) for n in c.unconfirmed()]:
-        said.append(
-            f"The timestamp {name} was not confirmed: the roots of its authority were not at hand."
-        )
-    without = [name for name, test in audit.tests.items() if test.power is None]
-    if without:
-        said.append(
-            f"The power of {', '.join(without)} was not registered: a result above the threshold is "
-            "inconclusive, not an acquittal."
-        )
-    bare = [name for name, test in audit.tests.items() if not test.innocent]
-    if bare:
-        said.append(f"No innocent model or text was registered as a control of {', '.join(bare)}.")
-    for name, reason in sorted({
-        item for outcome in outcomes for item in outcome.failed_controls.items()
-    }):
-        said.append(f"The control {name} could not be tested: {reason}")
-    endpoints = [name for name, model in audit.models.items() if model.is_endpoint]
-    if endpoints:
-        said.append(
-            f"What answered for {', '.join(endpoints)} is known by its address only: the findings speak of "
-            "the endpoint in the time it was asked, not of a model."
-        )
-    return tuple(said)
 
 
 def _tests(registered: Registered, committed: Sequence[Committed]) -> Iterator[RegisteredTest]:
@@ -211,21 +170,6 @@ def _summed(details: Mapping[str, Any]) -> str:
 
 def _second(time: Any) -> str:
     return str(time.strftime("%Y-%m-%dT%H:%M:%SZ"))
-
-
-def _looks(registered: Registered, outcomes: Sequence[Outcome]) -> str:
-    n, missing = len(registered.pairs), sum(outcome.finding is None for outcome in outcomes)
-    stepwise = sorted({p.test for p in registered.pairs if p.planned.kind.endswith("sequential")})
-    words = (
-        f"{n} {'test was' if n == 1 else 'tests were'} registered. A test that gave a finding was not run "
-        f"again. {missing or 'None'} of them gave no result."
-    )
-    if stepwise:
-        words += (
-            f" {', '.join(stepwise)} looked after every step and stopped at the registered e-value or at the "
-            "end; its p-value allows for that."
-        )
-    return words
 
 
 def _repetition(registered: Registered) -> tuple[RepeatStep, ...]:

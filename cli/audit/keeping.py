@@ -28,7 +28,7 @@ from ..reporting import Attachment
 
 __all__ = ["Kept", "Spent", "WorkFolder"]
 
-_FORMAT = "bookplate-audit-work/1"
+_FORMAT = "bookplate-audit-work/2"
 _JOB, _LOCK, _RESULTS, _ATTEMPTS = "job.json", "lock", "results", "attempts"
 _OUTCOME, _EXHIBIT = "outcome.json", "exhibit.parquet"
 _ACQUIRED, _SPENT = "acquired.json", "spent.json"
@@ -42,8 +42,7 @@ class Kept:
         test: Id, `TEST.SUBJECT`.
         started: RFC 3339 in UTC.
         finished: Likewise.
-        finding: With its working; None of a control, and where there is no result.
-        p_value: Of a control alone.
+        finding: With its working; None where there is no result.
         reason: Why there is no result; empty if there is one.
         failed_assumption: Which assumption the data refute.
         examined: What the test took.
@@ -54,7 +53,6 @@ class Kept:
     started: str
     finished: str
     finding: Finding | None = None
-    p_value: float | None = None
     reason: str = ""
     failed_assumption: str = ""
     examined: tuple[Input, ...] = ()
@@ -120,7 +118,6 @@ class WorkFolder:
                 "started": kept.started,
                 "finished": kept.finished,
                 "finding": None if kept.finding is None else kept.finding.to_dict(),
-                "p_value": kept.p_value,
                 "reason": kept.reason,
                 "failed_assumption": kept.failed_assumption,
                 "examined": [asdict(item) for item in kept.examined],

@@ -6,22 +6,31 @@ registering another file, and each file that was stamped or logged shows.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from ...display import visible
-from ...errors import InvalidInput
+from ...errors import InvalidInput, VerificationError
+from ...provenance.bundle import layout
 from ...provenance.bundle.registration import PlannedTest, Registration
-from ...stats.report import RegisteredTest
+from ...stats.report import AuditReport, RegisteredTest
 from .lines import LARGEST, Document
 from .planned import PlannedKind
 from .propositions import weighed_by
 from .reading import read_audit
 from .schema import Audit, Dataset
 
-__all__ = ["Pair", "Registered", "Role", "registered_in", "registration_of", "seed_of"]
+__all__ = [
+    "Pair",
+    "Registered",
+    "Role",
+    "registered_for",
+    "registered_in",
+    "registration_of",
+    "seed_of",
+]
 
 Role = str  # suspect, innocent or positive
 _SEED_BITS = 53  # 2**53 - 1 is the largest integer that a double, and so JavaScript, holds
@@ -254,6 +263,27 @@ def registered_in(data: bytes) -> Registered:
     return Registered(Path("audit.yaml"), data, audit, document, warnings)
 
 
+def registered_for(
+    report: AuditReport, names: Sequence[str], read: Callable[[str, int], bytes]
+) -> Registered | None:
+    """The registration that a report in a bundle answers; None if it answers none.
+
+    Args:
+        report: The report.
+        names: All files of the bundle.
+        read: Reads one of them, of at most so many bytes.
+
+    Raises:
+        VerificationError: If the bundle's audit file is none.
+    """
+    if report.case is None or layout.AUDIT not in names:
+        return None
+    try:
+        return registered_in(read(layout.AUDIT, LARGEST))
+    except InvalidInput as error:
+        raise VerificationError(str(error)) from None
+
+
 def registration_of(data: bytes) -> Registration:
     """What a verification compares a report with, from the bytes of an audit file alone.
 
@@ -275,6 +305,7 @@ def registration_of(data: bytes) -> Registration:
                 kind=pair.planned.kind,
                 suspect=pair.subject,
                 alternative=pair.planned.DIRECTION,
+                power=pair.planned.power,
             )
             for pair in registered.pairs
         ),

@@ -4,19 +4,17 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from ...display import visible
 from ...errors import InvalidInput, VerificationError
 from ...provenance.bundle import layout, read_exhibit
+from ...provenance.bundle.verification import NotChecked
 from ...stats.report import AuditReport
-from ...stats.workings import Working
-from ...watermark.disclosure import UnitChoice, check_rows, write_rows_exhibit
+from ...watermark.disclosure import check_rows, write_rows_exhibit
 from ...watermark.release import Release
+from .controls import control_exhibit_name
 from .outcomes import Outcome
-from .planned import CompletionTest, LeakTest, WatermarkTest
+from .planned import CompletionTest, LeakTest, WatermarkSequentialTest, WatermarkTest
 from .registering import Registered, registered_in
-from .schema import Audit
+from .units import RECORDS_MISSING, NamedTest, held_against
 
 __all__ = ["choices_as_committed", "write_rows"]
 
@@ -61,7 +59,8 @@ def choices_as_committed(report: AuditReport, names: Sequence[str], read: _Read)
     """Hold the choices that each watermark test says were released against the committed rows.
 
     1. The rows give the Merkle root and the number of leaves that the commitment states.
-    2. Every unit of the test is one of theirs, with the same choices, and the same one was released.
+    2. Every unit of a test is one of theirs, once, with the same choices, and the same one was released.
+    3. The keyed test leaves none out, and weighs each by its places and scores; see `unit_weights`.
 
     Args:
         report: The report.
@@ -69,62 +68,73 @@ def choices_as_committed(report: AuditReport, names: Sequence[str], read: _Read)
         read: Reads one of them, of at most so many bytes.
 
     Returns:
-        What was checked; nothing if no dataset's rows are there.
+        What was checked; nothing if no test is about a dataset.
 
     Raises:
-        VerificationError: If one of these does not hold.
+        VerificationError: If one of these does not hold, or rows are missing that are committed to.
+        NotChecked: If nothing binds the choices of a test.
     """
     if report.case is None or layout.AUDIT not in names:
         return ""
-    audit = _audit(read(layout.AUDIT, _LARGEST_FILE))
-    said = []
-    for name in audit.datasets:
-        if _rows_name(name) not in names or _commitment_name(name) not in names:
+    registered = _registered(read(layout.AUDIT, _LARGEST_FILE))
+    said, left = [], []
+    for name, dataset in registered.audit.datasets.items():
+        mine = _tests_of(name, report, registered, names)
+        if not mine:
             continue
-        units = check_rows(  # 1
-            read(_rows_name(name), _LARGEST_ROWS),
-            _release(read(_commitment_name(name), _LARGEST_FILE), _commitment_name(name)),
-        )
-        n_tests = 0
-        for number, test in enumerate(report.case.registered, 1):
-            planned = audit.tests.get(test.test.partition(".")[0])
-            exhibit = layout.exhibit_name(number)
-            if not isinstance(planned, _NAMING_CHOICES) or planned.dataset != name:
+        if dataset.recipient or _commitment_name(name) not in names:
+            why = "a recipient's copy" if dataset.recipient else "no commitment in the bundle"
+            left.append(f"{name}: {why}, so its choices stand on the signer's word")
+            continue
+        if _rows_name(name) not in names:
+            if all(isinstance(test.planned, WatermarkSequentialTest) for test in mine):
+                left.append(f"{name}: no committed rows, so its units stand on the signer's word")
                 continue
-            if exhibit in names:
-                _compare(read_exhibit(read(exhibit, _LARGEST_FILE)), units, exhibit)  # 2
-                n_tests += 1
+            raise VerificationError(
+                f"{_rows_name(name)}: missing, so nothing ties the choices of {mine[0].exhibit} to "
+                f"{_commitment_name(name)}"
+            )
+        release = _release(read(_commitment_name(name), _LARGEST_FILE), _commitment_name(name))
+        units = check_rows(read(_rows_name(name), _LARGEST_ROWS), release)  # 1
+        for test in mine:
+            working = read_exhibit(read(test.exhibit, _LARGEST_FILE))
+            if doubt := held_against(working, test, units, release):  # 2, 3
+                left.append(doubt)
         said.append(
-            f"{name}: {len(units):,} units under the committed root; {n_tests} tests name its choices"
+            f"{name}: {len(units):,} units under the committed root; {len(mine)} tests name its choices"
         )
+    if left:
+        raise NotChecked("; ".join([*said, *left]))
     return "; ".join(said)
 
 
-def _compare(working: Working, units: Mapping[str, UnitChoice], exhibit: str) -> None:
-    if working.test != "choice":
-        return
-    if not working.names or not working.choices:
-        raise VerificationError(f"{exhibit}: does not say which choices its rows are")
-    starts = working.unit_starts()
-    ends = np.append(starts[1:], working.n_rows)
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        name = working.names[start]
-        due = units.get(name)
-        choices = tuple(choice.lower() for choice in working.choices[start:end])
-        if due is None or choices != due.choices:
-            raise VerificationError(
-                f"{exhibit}: {visible(name[:100])!r} with these choices is not among the committed rows"
-            )
-        if not working.columns["chosen"][start + due.choice]:
-            raise VerificationError(
-                f"{exhibit}: of {visible(name[:100])!r}, another choice is marked as released than was "
-                "committed to"
-            )
+def _tests_of(
+    dataset: str, report: AuditReport, registered: Registered, names: Sequence[str]
+) -> list[NamedTest]:
+    """The tests of a dataset, of suspects and controls, whose exhibits are there."""
+    exhibits = {layout.exhibit_name(n): pair.test for n, pair in enumerate(registered.pairs, 1)}
+    exhibits |= {control_exhibit_name(pair): pair.test for pair in registered.controls}
+    warnings = {entry.test: entry.finding.warnings for entry in report.entries}
+    missing = {
+        test.partition(".")[0]
+        for test, texts in warnings.items()
+        if any(RECORDS_MISSING in text for text in texts)
+    }
+    found = []
+    for exhibit, name in exhibits.items():
+        planned = registered.audit.tests[name]
+        if (
+            isinstance(planned, (*_NAMING_CHOICES, WatermarkSequentialTest))
+            and planned.dataset == dataset
+            and exhibit in names
+        ):
+            found.append(NamedTest(exhibit, planned, says_missing=name in missing))
+    return found
 
 
-def _audit(data: bytes) -> Audit:
+def _registered(data: bytes) -> Registered:
     try:
-        return registered_in(data).audit
+        return registered_in(data)
     except InvalidInput as error:
         raise VerificationError(str(error)) from None
 

@@ -14,11 +14,11 @@ from ...display import visible
 from ...errors import BookplateError, VerificationError
 from ...files import Interrupted
 from ...provenance.custody import log as custody
-from ...stats import Input
+from ...stats import Finding, Input
 from ..reporting import now
 from .keeping import Kept, WorkFolder
 from .kinds import Materials, tested
-from .outcomes import Outcome
+from .outcomes import Outcome, how_it_ended
 from .progress import Progress, progress_of
 from .registering import Pair, Registered
 
@@ -192,16 +192,14 @@ class _Run:
             found = tested(pair, materials)
             if found.finding.alternative != pair.planned.DIRECTION:
                 raise VerificationError(f"looked in another direction: {found.finding.alternative}")
-            is_suspect = pair.role == "suspect"
             kept = Kept(
                 test=pair.id,
                 started=started,
                 finished=now(),
-                finding=found.finding if is_suspect else None,
-                p_value=None if is_suspect else found.finding.p_value,
+                finding=found.finding,
                 failed_assumption=found.failed_assumption,
                 examined=self._examined(pair, materials),
-                attachments=found.attachments if is_suspect else (),
+                attachments=found.attachments if pair.role == "suspect" else (),
             )
             self.work.keep(kept)
         except Exception as error:  # ruff: ignore[blind-except]  (recorded: a gap would be silent)
@@ -264,11 +262,11 @@ class _Run:
             if control.test == pair.test
         }
 
-        def p_values(role: str) -> Mapping[str, float]:
+        def told(role: str) -> Mapping[str, Finding]:
             return {
-                name: found.p_value
+                name: found.finding
                 for name, (its_role, found) in controls.items()
-                if its_role == role and found.p_value is not None and not found.failed_assumption
+                if its_role == role and found.finding is not None and not found.failed_assumption
             }
 
         return Outcome(
@@ -278,8 +276,8 @@ class _Run:
             finding=kept.finding,
             reason=kept.reason,
             failed_assumption=kept.failed_assumption,
-            controls=p_values("innocent"),
-            positives=p_values("positive"),
+            controls=told("innocent"),
+            positives=told("positive"),
             failed_controls={
                 name: found.reason or found.failed_assumption
                 for name, (_, found) in controls.items()
@@ -315,9 +313,7 @@ def _by_subject(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
 
 
 def _how(kept: Kept) -> str:
-    if kept.reason:
-        return "could not be tested"
-    return "assumption failed" if kept.failed_assumption else "done"
+    return how_it_ended(reason=kept.reason, failed_assumption=kept.failed_assumption)
 
 
 def _reason(error: Exception) -> str:

@@ -11,6 +11,8 @@ from ...provenance.bundle import layout, read_exhibit
 from ...stats import DEFAULT_BET
 from ...stats.report import AuditReport
 from ...stats.workings import Working
+from .controls import control_exhibit_name
+from .planned import OrderTest, PartitionTest, WatermarkTest
 from .registering import Pair, registered_in
 
 __all__ = ["carried_out_as_registered"]
@@ -70,13 +72,15 @@ def carried_out_as_registered(report: AuditReport, names: Sequence[str], read: _
         registered = registered_in(read(layout.AUDIT, _LARGEST))
     except InvalidInput as error:
         raise VerificationError(str(error)) from None
+    exhibits = {
+        layout.exhibit_name(number): pair for number, pair in enumerate(registered.pairs, 1)
+    } | {control_exhibit_name(pair): pair for pair in registered.controls}
     n_tests = 0
-    for number, pair in enumerate(registered.pairs, 1):
-        exhibit = layout.exhibit_name(number)
+    for exhibit, pair in exhibits.items():
         if exhibit in names:
-            _check(
-                read_exhibit(read(exhibit, _LARGEST)), pair, registered.sequential_alpha, exhibit
-            )
+            working = read_exhibit(read(exhibit, _LARGEST))
+            _check(working, pair, registered.sequential_alpha, exhibit)
+            _check_columns(working, pair, exhibit)
             n_tests += 1
     return f"{n_tests} tests with the seeds, draws and options that the registration fixes"
 
@@ -102,3 +106,28 @@ def _check(working: Working, pair: Pair, sequential_alpha: float, exhibit: str) 
                 f"{exhibit}: {name} is {visible(str(value))}, and the registration of {pair.id} gives "
                 f"{' or '.join(map(str, due[name]))}"
             )
+
+
+def _check_columns(working: Working, pair: Pair, exhibit: str) -> None:
+    """As many references and covariates as registered, and no sequence counted twice."""
+    planned, n_references = pair.planned, len(pair.references)
+    least, most = 0, 0
+    if isinstance(planned, WatermarkTest):
+        # Of words, their frequency is regressed out besides.
+        least = most = n_references + (working.test == "choice")
+    elif isinstance(planned, OrderTest):
+        covariates = planned.covariates
+        n_covariates = int(n_references > 0) if covariates is None else len(covariates)
+        if planned.statistic in {None, "residual"}:  # covariates that do not vary are left out
+            least, most = n_references, n_references + n_covariates
+    elif isinstance(planned, PartitionTest):
+        most = len(planned.covariates)
+    if not least <= working.n_numbered <= most:
+        raise VerificationError(
+            f"{exhibit}: {working.n_numbered} references or covariates, and the registration of {pair.id} "
+            f"gives {least if least == most else f'{least} to {most}'}"
+        )
+    if isinstance(planned, OrderTest | PartitionTest) and len(set(working.names)) < len(
+        working.names
+    ):
+        raise VerificationError(f"{exhibit}: a sequence is there twice")

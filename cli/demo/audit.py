@@ -7,10 +7,9 @@ from ...provenance.bundle.verification import Verification, verify
 from ...provenance.custody import SigningKey
 from ...stats.report import AuditReport
 from ..audit.assembly import assemble
+from ..audit.linking import LINK_CHECKS
 from ..audit.registering import Registered, registration_of
-from ..audit.rows import choices_as_committed
 from ..audit.running import Job, run
-from ..audit.settings import carried_out_as_registered
 from ..reporting import now
 
 __all__ = ["AUDIT_FILE", "BUNDLE", "audit"]
@@ -94,5 +93,5 @@ def audit(folder: Path, signer: Path) -> tuple[AuditReport, Verification]:
         folder / BUNDLE,
         keys=[key.public],
         read_registration=registration_of,
-        link_checks=[choices_as_committed, carried_out_as_registered],
+        link_checks=LINK_CHECKS,
     )

@@ -31,7 +31,7 @@ from ...files import canonical_json, hexadecimal
 from .redaction import REDACTED, is_secret_name, redact, redacted_text
 from .strict_json import canonical_object, fields_of
 
-__all__ = ["LogEntry", "VerifiedLog", "append", "verify"]
+__all__ = ["LogEntry", "VerifiedLog", "append", "verify", "verify_bytes"]
 
 _FORMAT = "bookplate-custody/1"
 _BEGINNING = "0" * 64
@@ -202,6 +202,19 @@ def verify(path: Path, *, head: str = "") -> VerifiedLog:
             f"{visible(str(path))}: not the log of head {visible(head[:80])}, or its last lines were cut off"
         )
     return log
+
+
+def verify_bytes(data: bytes, where: str) -> VerifiedLog:
+    """`verify` for a log that lies in no file of its own.
+
+    Args:
+        data: The log.
+        where: What to call it in messages.
+
+    Raises:
+        VerificationError: As for `verify`.
+    """
+    return _verified(data, where)
 
 
 def _verified(data: bytes, where: str) -> VerifiedLog:

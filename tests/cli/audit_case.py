@@ -8,14 +8,16 @@ import polars as pl
 from bookplate.cli.audit.outcomes import Outcome
 from bookplate.cli.audit.registering import Registered
 from bookplate.provenance.palimpsest import Transcript
-from bookplate.stats import Alternative, Input, choice_test, spearman_test
+from bookplate.stats import Alternative, Input, spearman_test
 from bookplate.watermark.candidates import LexiconSource
+from bookplate.watermark.detect import unit_test
 from bookplate.watermark.disclosure import check_rows, write_rows_exhibit
 from bookplate.watermark.embed import embed
 from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.lexicon import Lexicon, Tier
 from bookplate.watermark.marking import Marking, Unit
 from bookplate.watermark.release import Release
+from bookplate.watermark.scoring import UnitScores
 
 WORDS = (
     "profitably couple slogan remembered prospering often number large quick begin start help show"
@@ -75,7 +77,14 @@ def mark_finding(folder, *, guilty, seed):
     values = [rng.normal(size=len(units[n].choices)) for n in names]
     for value, choice in zip(values, chosen, strict=True):
         value[choice] += 3 * guilty
-    finding = choice_test(values, chosen, seed=seed).named(names, [units[n].choices for n in names])
+    scores = UnitScores(
+        names=tuple(names),
+        values=tuple(values),
+        frequencies=tuple(rng.normal(size=value.size) for value in values),
+        chosen=chosen,
+        n_slots=np.array([units[n].n_slots for n in names]),
+    )
+    finding = unit_test(scores, (), seed=seed).named(names, [units[n].choices for n in names])
     return finding.about(name="keyed watermark (mark)", unit="word types")
 
 
@@ -94,6 +103,7 @@ def outcomes_of(registered, folder):
         "mark.innocent": mark_finding(folder, guilty=False, seed=seeds["mark.innocent"]),
         "order.innocent": order_finding(seed=seeds["order.innocent"]),
     }
+    (control_seed,) = (pair.seed for pair in registered.controls)
     outcomes = []
     for pair in registered.pairs:
         made = Outcome(
@@ -105,7 +115,8 @@ def outcomes_of(registered, folder):
         )
         if pair.test == "mark":
             told = Input(name="reviews", sha256="ab" * 32)
-            made = replace(made, controls={"stranger": 0.4}, examined=(told,))
+            control = mark_finding(folder, guilty=False, seed=control_seed)
+            made = replace(made, controls={"stranger": control}, examined=(told,))
         outcomes.append(made)
     return outcomes
 

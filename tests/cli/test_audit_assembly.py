@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 from bookplate.cli.audit.assembly import assemble
+from bookplate.cli.audit.controls import controls_as_computed
+from bookplate.cli.audit.endings import endings_as_logged
+from bookplate.cli.audit.limits import limits_as_told
+from bookplate.cli.audit.linking import LINK_CHECKS
+from bookplate.cli.audit.outcomes import how_it_ended
 from bookplate.cli.audit.registering import registration_of
 from bookplate.cli.audit.rows import choices_as_committed
 from bookplate.cli.audit.settings import carried_out_as_registered
@@ -20,7 +25,7 @@ from bookplate.provenance.bundle import read_exhibit, write_exhibit
 from bookplate.provenance.bundle.verification import Outcome, Result, verify
 from bookplate.provenance.custody import AuthorityChain, SigningKey
 from bookplate.provenance.custody import log as custody_log
-from bookplate.stats.report import AuditReport, Status
+from bookplate.stats.report import AuditReport, PositiveControl, Status
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "provenance"))
@@ -35,15 +40,17 @@ def assembled(
     folder, out, *, signing_key=KEY, text=AUDIT, chains=(), change=lambda outcomes: outcomes
 ):
     registered = laid_out(folder, text)
-    custody_log.append(
-        folder / "log.jsonl",
-        "registration",
-        who="x",
-        details={"sha256": registered.pre_registration},
-    )
+    outcomes = change(outcomes_of(registered, folder))
+    audit = registered.pre_registration
+    custody_log.append(folder / "log.jsonl", "registration", who="x", details={"sha256": audit})
+    for outcome in outcomes:
+        how = how_it_ended(reason=outcome.reason, failed_assumption=outcome.failed_assumption)
+        what = f"test {outcome.test} ended: {how}"
+        told = {"what": what, "test": outcome.test, "audit": audit, "outcome": "ab" * 32}
+        custody_log.append(folder / "log.jsonl", "analysis", who="x", details=told)
     return assemble(
         registered,
-        change(outcomes_of(registered, folder)),
+        outcomes,
         out,
         signing_key=signing_key,
         log=folder / "log.jsonl",
@@ -59,7 +66,7 @@ def checked(bundle, **options):
         bundle,
         keys=[KEY.public],
         read_registration=registration_of,
-        link_checks=[choices_as_committed, carried_out_as_registered],
+        link_checks=LINK_CHECKS,
         **options,
     )
 
@@ -106,14 +113,17 @@ def test_a_bundle_holds_what_was_used(made):
     assert any("Time of commitment unproven" in limit for limit in report.limits)
     assert any("The power of mark was not registered" in limit for limit in report.limits)
     log = custody_log.verify(bundle / "custody.jsonl")
-    assert [entry.action for entry in log.entries] == ["registration", "preservation"]
+    actions = [entry.action for entry in log.entries]
+    assert actions == ["registration", *["analysis"] * 4, "preservation"]
     assert not any(b"s" * 32 in file.read_bytes() for file in bundle.rglob("*") if file.is_file())
 
 
 def test_controls_are_drawn_anew_and_asked(made):
     controls = {control.name: control for control in made[0].controls}
     assert set(controls) == {"mark, drawn anew", "mark, innocent controls", "order, drawn anew"}
-    assert controls["mark, innocent controls"].p_values == (0.4,)
+    (p_value,) = controls["mark, innocent controls"].p_values
+    assert p_value > 0.01
+    assert (made[1] / "exhibits" / "control-mark.stranger.parquet").exists()
     assert len(controls["mark, drawn anew"].p_values) == 200
     assert controls["mark, drawn anew"].count_at(0.05) < 30  # 1e-6 under uniformity
 
@@ -145,14 +155,15 @@ def bundle(made, tmp_path):
     return shutil.copytree(made[1], tmp_path / "bundle")
 
 
+def files_of(bundle):
+    found = (path for path in bundle.rglob("*") if path.is_file())
+    return {str(path.relative_to(bundle)): path.read_bytes() for path in found}
+
+
 def held(made, change):
     """What the checks of choices and of options say of the first exhibit, changed before signing."""
     report, bundle = made
-    files = {
-        str(path.relative_to(bundle)): path.read_bytes()
-        for path in bundle.rglob("*")
-        if path.is_file()
-    }
+    files = files_of(bundle)
     change(files)
 
     def run(check):
@@ -185,7 +196,7 @@ def test_choices_other_than_those_committed_to_are_refused(made):
     with pytest.raises(VerificationError, match="another choice is marked as released"):
         held(made, changed_exhibit(swapped))(choices_as_committed)
     with pytest.raises(VerificationError, match="not among the committed rows"):
-        held(made, changed_exhibit(lambda w: replace(w, names=("x",) * w.n_rows)))(
+        held(made, changed_exhibit(lambda w: replace(w, names=tuple(f"x{n}" for n in w.names))))(
             choices_as_committed
         )
     with pytest.raises(VerificationError, match="does not say which choices"):
@@ -216,10 +227,95 @@ def test_rows_that_are_not_those_committed_to_are_refused(made):
         lines = gzip.decompress(files[ROWS]).splitlines(keepends=True)
         files[ROWS] = gzip.compress(b"".join(lines[:-1]))
 
-    assert "under the committed root; 2 tests" in held(made, lambda f: None)(choices_as_committed)
+    assert "under the committed root; 3 tests" in held(made, lambda f: None)(choices_as_committed)
     with pytest.raises(VerificationError):
         held(made, fewer)(choices_as_committed)
-    assert held(made, lambda files: files.pop(ROWS))(choices_as_committed) == ""
+    with pytest.raises(VerificationError, match="missing, so nothing ties the choices"):
+        held(made, lambda files: files.pop(ROWS))(choices_as_committed)
+
+
+def _first_control(report, **changes):
+    first = replace(report.controls[0], **changes)
+    return replace(report, controls=(first, *report.controls[1:]))
+
+
+def _case(report, **changes):
+    return replace(report, case=replace(report.case, **changes))
+
+
+REWRITTEN = {
+    "a control's p-values": (
+        controls_as_computed,
+        lambda r: _first_control(r, p_values=(0.5,) * 200),
+        "not what its exhibits give",
+    ),
+    "fewer runs of a control": (
+        controls_as_computed,
+        lambda r: _first_control(r, p_values=r.controls[0].p_values[:100]),
+        "not what its exhibits give",
+    ),
+    "no controls": (controls_as_computed, lambda r: replace(r, controls=()), "not those of the"),
+    "a positive control": (
+        controls_as_computed,
+        lambda r: _case(
+            r,
+            positive_controls=(
+                PositiveControl(name="mark", description="", noticed=30, runs=30, level=0.01),
+            ),
+        ),
+        "positive controls are not",
+    ),
+    "no limits": (limits_as_told, lambda r: replace(r, limits=()), "the limits do not say"),
+    "one limit less": (
+        limits_as_told,
+        lambda r: replace(r, limits=tuple(x for x in r.limits if "unproven" not in x)),
+        "Time of commitment unproven",
+    ),
+    "a check": (
+        limits_as_told,
+        lambda r: _case(
+            r, checks=tuple(replace(c, result="holds beyond doubt") for c in r.case.checks)
+        ),
+        "checks of assumptions",
+    ),
+    "a failed assumption": (
+        endings_as_logged,
+        lambda r: AuditReport.from_findings(
+            [(e.suspect, e.finding, e.power) for e in r.entries],
+            **{n: getattr(r, n) for n in ("title", "subject", "alpha", "command", "versions")},
+            **{n: getattr(r, n) for n in ("created", "controls", "exhibits", "limits", "case")},
+            not_run=r.not_run,
+            ids={(e.suspect, e.finding.name): e.test for e in r.entries},
+            failed_assumptions={("innocent", r.entries[1].finding.name): "x"},
+        ),
+        "assumption failed, by the report; the custody log says done",
+    ),
+    "the looks": (limits_as_told, lambda r: _case(r, looks="One."), "looks at the data"),
+}
+
+
+@pytest.mark.parametrize("case", REWRITTEN)
+def test_a_report_rewritten_before_signing_is_refused(case, made):
+    check, change, message = REWRITTEN[case]
+    files = files_of(made[1])
+
+    def read(name, limit):
+        return files[name]
+
+    assert check(made[0], list(files), read)
+    with pytest.raises(VerificationError, match=message):
+        check(change(made[0]), list(files), read)
+
+
+def test_a_registered_control_cannot_vanish(made):
+    report, bundle = made
+    files = files_of(bundle)
+    del files["exhibits/control-mark.stranger.parquet"]
+    silent = replace(report, controls=tuple(c for c in report.controls if "innocent" not in c.name))
+    with pytest.raises(VerificationError, match=r"mark\.stranger has no exhibit"):
+        controls_as_computed(silent, list(files), lambda name, limit: files[name])
+    told = replace(silent, limits=("The control stranger could not be tested: no.", *silent.limits))
+    assert controls_as_computed(told, list(files), lambda name, limit: files[name])
 
 
 def test_an_edited_p_value_is_refused(bundle):

@@ -107,7 +107,7 @@ def test_controls_give_p_values_and_say_where_they_do_not(job):
     first, *rest = run_job(job())
     assert list(first.controls) == ["old"]
     assert list(first.positives) == ["made"]
-    assert first.positives["made"] < 1e-3 < first.controls["old"]
+    assert first.positives["made"].p_value < 1e-3 < first.controls["old"].p_value
     assert list(first.failed_controls) == ["gone"]
     assert rest[1].controls == first.controls  # of the same test, for every suspect
     assert rest[-1].controls == {}
@@ -385,7 +385,7 @@ def test_a_dataset_is_held_against_what_was_published(run, job, key, english, tm
     (outcome,) = run_job(job(LEAK))
     assert outcome.finding.log10_p < -3
     assert [file.name for file in outcome.attachments] == ["coverage.csv", "audited_files.csv"]
-    assert outcome.controls["free"] > 0.01
+    assert outcome.controls["free"].p_value > 0.01
     assert {item.name for item in outcome.examined} == {"copy", "mine"}
     shutil.rmtree(tmp_path / "audit.yaml.work")
     (tmp_path / "custody.jsonl").unlink()

@@ -216,7 +216,7 @@ class Draft:
                         number=entry.number,
                         at=utc(entry.time),
                         actor=entry.who,
-                        action="acquisition",
+                        action=entry.action,
                         what="the release",
                     ),
                 ),

@@ -183,12 +183,19 @@ def exhibit(tmp_path, marked):
 
 def test_all_rows_give_the_choice_of_every_unit(marked, exhibit):
     manifest, release = marked
-    expected = {
-        manifest.marking.unit_name(record.record, index, slot.unit): UnitChoice(
-            tuple(choice.lower() for choice in slot.choices), slot.choice
-        )
+    places = [
+        (manifest.marking.unit_name(record.record, index, slot.unit), index, slot)
         for record in manifest.records
         for index, slot in enumerate(record.slots)
+    ]
+    expected = {
+        name: UnitChoice(
+            tuple(choice.lower() for choice in slot.choices),
+            slot.choice,
+            n_slots=sum(other == name for other, _, _ in places),
+            n_first=sum(other == name and index == 0 for other, index, _ in places),
+        )
+        for name, _, slot in places
     }
     assert len(expected) > 1
     assert check_rows(exhibit, release) == expected

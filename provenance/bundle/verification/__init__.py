@@ -7,12 +7,13 @@ check has not established, the next cannot see. `outcomes` turns checks into one
 
 from .contents import ReadRegistration
 from .history import LinkCheck, ReadFile
-from .outcomes import Check, Outcome, Result, Verification
+from .outcomes import Check, NotChecked, Outcome, Result, Verification
 from .verifier import verify
 
 __all__ = [
     "Check",
     "LinkCheck",
+    "NotChecked",
     "Outcome",
     "ReadFile",
     "ReadRegistration",

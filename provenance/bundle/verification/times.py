@@ -156,16 +156,36 @@ def _bytes(matter: Matter, name: str, limit: int = LARGEST_TEXT) -> bytes:
 
 
 def _relied_on(matter: Matter) -> Mapping[str, datetime]:
-    """The time that the report claims for each timestamp that it names as proof."""
-    claims = [(event.proof, event.at) for event in matter.case.events]
-    claims.append((matter.case.registered_proof, matter.case.registered_at))
-    claims += [(test.committed_proof, test.committed_at) for test in matter.case.registered]
+    """The time that the report claims for each timestamp that it names as proof.
+
+    Raises:
+        VerificationError: If a time is called proven by something else than a timestamp in the bundle, or
+            by one over another file.
+    """
+    about = dict(_stamp_names(matter))
+    claims = [(e.proof, e.at, "") for e in matter.case.events]
+    claims.append((matter.case.registered_proof, matter.case.registered_at, AUDIT))
+    for test in matter.case.registered:
+        # A test's material is called as its commitment; where it is not, any commitment will do.
+        name = f"commitments/{test.material}.json"
+        among = commitment_names(matter.digests)
+        claims.append((test.committed_proof, test.committed_at, name if name in among else "*"))
     found: dict[str, datetime] = {}
-    for proof, at in claims:
-        for name in _names_of_stamps(proof):
-            if name not in matter.bundle.names:
+    for proof, at, due in claims:
+        named = _names_of_stamps(proof)
+        if proof and not named:
+            raise VerificationError(
+                f"{visible(proof[:200])!r} is named as proof of {at or 'a time'}, but is no timestamp "
+                "in the bundle"
+            )
+        for name in named:
+            if name not in about:
                 raise VerificationError(
                     f"{visible(name[:200])}: named as proof of {at}, but missing"
+                )
+            if due not in {"", about[name]} and not (due == "*" and about[name] != AUDIT):
+                raise VerificationError(
+                    f"{visible(name[:200])}: named as proof of another file than {about[name]}"
                 )
             if at:
                 found[name] = min(_time(at), found.get(name, _time(at)))
