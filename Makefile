@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 OUT ?= bookplate-demo
 KRONFLUENCE ?= .venv/kronfluence
 
-.PHONY: demo test check bench bench-influence format clean help
+.PHONY: demo test check docs bench bench-influence format clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
@@ -31,6 +31,15 @@ check: $(INSTALLED)  ## formatting, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	cd $(VENV)/types && MYPYPATH=. ../bin/mypy --config-file bookplate/pyproject.toml -p bookplate
+
+$(VENV)/.docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[docs]'
+	touch $@
+
+# Warnings are errors (strict: in mkdocs.yml), but only where they are shown: with --quiet none would count. To
+# search in the pages: python -m http.server -d build/docs
+docs: $(VENV)/.docs  ## the documentation, into build/docs/index.html; nothing is loaded from elsewhere
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 bench: $(INSTALLED)  ## benchmarks, some 20 minutes; RESULTS.md holds the last measured tables
 	for script in watermark stats calibration; do $(BIN)/python benchmarks/$$script.py || exit 1; done

@@ -164,8 +164,8 @@ def _of_registration(registered: Registered) -> list[str]:
         )
     said.append(
         "An audit of the same file that was run in secret before, with another log, would not show here. "
-        "Names, warnings and assumptions of the findings are in the words of whoever signs; their numbers are "
-        "not."
+        "Names, warnings and assumptions of the findings are in the words of whoever signs; their numbers "
+        "are not."
     )
     endpoints = [name for name, model in audit.models.items() if model.is_endpoint]
     if endpoints:

@@ -19,16 +19,16 @@ from bookplate.watermark.tables import read_table
 from scipy.stats import binom
 
 SMALL = Plan(
-    owned_records=800,
-    world=("numpy", "statsmodels"),
-    world_records=150,
-    longest=1_000,
+    owned_records=500,
+    world=("numpy",),
+    world_records=200,
+    longest=900,
     vocabulary=2_048,
     tier=Tier.BROAD,
-    order_sequences=1_000,
-    other_sequences=250,
-    documents=60,
-    claimed=10,
+    order_sequences=700,
+    other_sequences=200,
+    documents=50,
+    claimed=8,
 )
 
 

@@ -18,7 +18,7 @@ class Basis:
     Attributes:
         blocks: Eigenvectors of each diagonal block as columns, shape (b, b).
         eigenvalues: Of the covariance, in the order of the columns, shape (sum of b,), float64, never
-        negative.
+            negative.
     """
 
     blocks: tuple[Tensor, ...]
