@@ -48,7 +48,7 @@ def hexadecimal(digits: int, value: object, what: str) -> str:
         ValueError: If it is not; the message calls it `what`.
     """
     if not isinstance(value, str) or re.fullmatch(f"[0-9a-f]{{{digits}}}", value) is None:
-        raise ValueError(f"{value!r} is no {what}")
+        raise ValueError(f"{value!r:.80} is no {what}")
     return value
 
 

@@ -85,6 +85,7 @@ def detect(
     """Test whether a model was trained on a marked release."""
     from ..watermark.evidence import load_evidence
     from ..watermark.keys import MarkingKey
+    from ..watermark.manifest.rehearsal import rehearse
     from .reporting import accounts_of, conclude, refuse_unfit
 
     refuse_unfit(report, alpha, seed)
@@ -104,6 +105,8 @@ def detect(
     _refuse_unused(method, samples, budget)
     if held_out is not None and (recipient or reference):
         raise InvalidInput("--held-out compares two sets of texts: no --recipient, no --reference")
+    if marking_key is None and manifest.is_file():  # whoever has no key has it from someone else
+        rehearse(manifest)
     evidence = load_evidence(manifest, released=released, key=marking_key, text_column=text_column)
     asked = _Asked(evidence, suspect, reference or [], seed, alpha, how)
     labels: Sequence[str] = ()

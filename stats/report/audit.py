@@ -256,10 +256,10 @@ class AuditReport:
             OverflowError,
             InsufficientEvidence,
         ) as error:
-            raise InvalidInput(f"not a report of this version: {error}") from error
+            raise InvalidInput(f"not a report of this version: {error!s:.400}") from error
         altered = difference(json.loads(report.to_json()), fields, "report")  # 4
         if altered:
-            raise InvalidInput(altered)
+            raise InvalidInput(f"{altered:.600}")
         return report
 
     @classmethod

@@ -89,7 +89,7 @@ def doubts_table(
             Markup(
                 "If its digest is the one in {}. Behind an endpoint, the name, the times of the queries and "
                 "the answers are all that is known."
-            ).format(at.ref("items")),
+            ).format(at.ref("items" if at.has("items") else "examined")),
         ),
         (
             "Can I repeat it without you, without the key, without your program?",

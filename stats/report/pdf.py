@@ -31,7 +31,7 @@ _PAPER = {"a4": ("a4", 297.0), "letter": ("us-letter", 279.4)}  # name in typst,
 _MARGINS_MM = 52.0
 _ACCENT = "#0b3d66"  # as in report.css
 _MOST_MEASURED = 100  # with more findings, boxes may break: to set each twice takes as long again
-_LONGEST_ID, _LONGEST_TITLE = 60, 500
+_LONGEST_ID, _LONGEST_TITLE = 40, 500
 
 
 def render_pdf(
@@ -106,16 +106,22 @@ def _content(report: AuditReport, page: Page, paper: str) -> dict[str, Any]:
     targets = link_targets(page.blocks)
     digest = hashlib.sha256(report.to_json()).hexdigest()
     letterhead = report.case.letterhead if report.case else None
-    name = f"{shortened(report.case.report_id, _LONGEST_ID)} · " if report.case else ""
+    name = _in_footer(report.case.report_id) if report.case else ""
     return {
         "language": page.language,
         "title": drawable_text(shortened(page.title, _LONGEST_TITLE)),
         "paper": sheet,
         "accent": (letterhead.accent if letterhead else "") or _ACCENT,
         "room": room,
-        "footer": drawable_text(f"{visible(name)}report.json SHA-256 {digest[:16]}…"),
+        "footer": f"{name}report.json SHA-256 {digest[:16]}…",
         "contents": page.contents,
         "front": typeset(page.front, targets, room),
         "main": typeset(page.main, targets, room if boxes <= _MOST_MEASURED else 0.0),
         "end": typeset(page.end, targets, room),
     }
+
+
+def _in_footer(report_id: str) -> str:
+    """So much of an id as leaves room for the number of the page; the cover has all of it."""
+    shown = drawable_text(visible(report_id[: _LONGEST_ID + 1]))
+    return f"{shown[:_LONGEST_ID]}{'…' if len(shown) > _LONGEST_ID else ''} · "

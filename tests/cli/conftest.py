@@ -11,6 +11,8 @@ from bookplate.watermark.keys import MarkingKey
 def run(monkeypatch, capfd, tmp_path):
     """Run a command line in a folder of its own: (exit code, standard output, standard error)."""
     monkeypatch.chdir(tmp_path)
+    # It starts a process, for each manifest without a key; tests/watermark/test_rehearsal.py is about it.
+    monkeypatch.setattr("bookplate.watermark.manifest.rehearsal.rehearse", lambda path: None)
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["bookplate", *map(str, arguments)])

@@ -129,7 +129,7 @@ class Manifest:
             return cls._parsed(path)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             raise InvalidInput(
-                f"{path}: cannot be read as parquet: {str(error).partition(chr(10))[0]}",
+                f"{path}: cannot be read as parquet: {str(error).partition(chr(10))[0]:.300}",
                 "give the private/manifest.parquet of a release",
             ) from error
         except ValueError as error:
@@ -148,7 +148,7 @@ class Manifest:
             frame = pl.read_parquet(file)
         header = ManifestHeader.parse(metadata)
         if frame.schema != ROW_SCHEMA:
-            raise ValueError(f"its columns are {frame.columns}")
+            raise ValueError(f"its columns are {frame.columns!s:.200}")
         records = tuple(
             parse_record(row, header.marking.ghosts) for row in frame.iter_rows(named=True)
         )
