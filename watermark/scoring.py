@@ -3,15 +3,18 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InsufficientEvidence, InvalidInput, VerificationError
 from ..provenance.suspect import ChoiceSlot, Suspect
-from .evidence import Evidence
 from .manifest import MarkedRecord
 from .tables import apply_edits
+
+if TYPE_CHECKING:  # verification needs the weights, and none of what evidence is read with
+    from .evidence import Evidence
 
 __all__ = [
     "UnitScores",
@@ -50,7 +53,7 @@ class UnitScores:
         return np.array([draws[name] for name in self.names])
 
 
-def score_units(evidence: Evidence, suspect: Suspect) -> UnitScores:
+def score_units(evidence: "Evidence", suspect: Suspect) -> UnitScores:
     """Mean log-probability of every choice of every unit, in the original context.
 
     Args:
@@ -161,7 +164,7 @@ def _centred(
     return centred / largest if largest > 0 else centred
 
 
-def words_of(evidence: Evidence, names: Sequence[str]) -> list[tuple[str, ...]]:
+def words_of(evidence: "Evidence", names: Sequence[str]) -> list[tuple[str, ...]]:
     """The choices of units, by their names, as they are written in the unit's first slot."""
     name_of = evidence.manifest.marking.unit_name
     choices: dict[str, tuple[str, ...]] = {}
@@ -171,7 +174,7 @@ def words_of(evidence: Evidence, names: Sequence[str]) -> list[tuple[str, ...]]:
     return [choices[name] for name in names]
 
 
-def variants_of(evidence: Evidence, records: Sequence[MarkedRecord]) -> list[list[str]]:
+def variants_of(evidence: "Evidence", records: Sequence[MarkedRecord]) -> list[list[str]]:
     """Per record the released text, then each ghost's.
 
     Raises:

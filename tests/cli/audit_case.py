@@ -5,8 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
-from bookplate.cli.audit.outcomes import Outcome
+from bookplate.cli.audit.assembly import assemble
+from bookplate.cli.audit.outcomes import Outcome, how_it_ended
 from bookplate.cli.audit.registering import Registered
+from bookplate.cli.reporting import now
+from bookplate.provenance.custody import SigningKey
+from bookplate.provenance.custody import log as custody_log
 from bookplate.provenance.palimpsest import Transcript
 from bookplate.stats import Alternative, Input, spearman_test
 from bookplate.watermark.candidates import LexiconSource
@@ -22,6 +26,7 @@ from bookplate.watermark.scoring import UnitScores
 WORDS = (
     "profitably couple slogan remembered prospering often number large quick begin start help show"
 )
+KEY = SigningKey.generate()
 TIME = "2026-01-02T03:04:05Z"
 AUDIT = """\
 format: bookplate-audit/1
@@ -126,3 +131,29 @@ def edited(path, change):
     data = json.loads(path.read_bytes())
     change(data)
     path.write_bytes(json.dumps(data, sort_keys=True, separators=(",", ":")).encode() + b"\n")
+
+
+def assembled(
+    folder, out, *, signing_key=KEY, text=AUDIT, chains=(), change=lambda outcomes: outcomes
+):
+    """The bundle of an audit, with a log as `running` keeps it."""
+    registered = laid_out(folder, text)
+    outcomes = change(outcomes_of(registered, folder))
+    audit = registered.pre_registration
+    custody_log.append(folder / "log.jsonl", "registration", who="x", details={"sha256": audit})
+    for outcome in outcomes:
+        how = how_it_ended(reason=outcome.reason, failed_assumption=outcome.failed_assumption)
+        what = f"test {outcome.test} ended: {how}"
+        told = {"what": what, "test": outcome.test, "audit": audit, "outcome": "ab" * 32}
+        custody_log.append(folder / "log.jsonl", "analysis", who="x", details=told)
+    return assemble(
+        registered,
+        outcomes,
+        out,
+        signing_key=signing_key,
+        log=folder / "log.jsonl",
+        chains=chains,
+        created=now(),
+        who="x",
+        command="bookplate audit AUDIT.yaml",
+    )

@@ -10,55 +10,25 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from bookplate.cli.audit.assembly import assemble
 from bookplate.cli.audit.controls import controls_as_computed
 from bookplate.cli.audit.endings import endings_as_logged
 from bookplate.cli.audit.limits import limits_as_told
 from bookplate.cli.audit.linking import LINK_CHECKS
-from bookplate.cli.audit.outcomes import how_it_ended
 from bookplate.cli.audit.registering import registration_of
 from bookplate.cli.audit.rows import choices_as_committed
 from bookplate.cli.audit.settings import carried_out_as_registered
-from bookplate.cli.reporting import now
 from bookplate.errors import InvalidInput, VerificationError
 from bookplate.provenance.bundle import read_exhibit, write_exhibit
 from bookplate.provenance.bundle.verification import Outcome, Result, verify
-from bookplate.provenance.custody import AuthorityChain, SigningKey
+from bookplate.provenance.custody import AuthorityChain
 from bookplate.provenance.custody import log as custody_log
 from bookplate.stats.report import AuditReport, PositiveControl, Status
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "provenance"))
-from audit_case import AUDIT, edited, laid_out, outcomes_of
+from audit_case import AUDIT, KEY, assembled, edited, laid_out
 from timestamp_authority import TIME_STAMPING, certified, forged_answer
 from timestamp_authority import laid_out as authority_in
-
-KEY = SigningKey.generate()
-
-
-def assembled(
-    folder, out, *, signing_key=KEY, text=AUDIT, chains=(), change=lambda outcomes: outcomes
-):
-    registered = laid_out(folder, text)
-    outcomes = change(outcomes_of(registered, folder))
-    audit = registered.pre_registration
-    custody_log.append(folder / "log.jsonl", "registration", who="x", details={"sha256": audit})
-    for outcome in outcomes:
-        how = how_it_ended(reason=outcome.reason, failed_assumption=outcome.failed_assumption)
-        what = f"test {outcome.test} ended: {how}"
-        told = {"what": what, "test": outcome.test, "audit": audit, "outcome": "ab" * 32}
-        custody_log.append(folder / "log.jsonl", "analysis", who="x", details=told)
-    return assemble(
-        registered,
-        outcomes,
-        out,
-        signing_key=signing_key,
-        log=folder / "log.jsonl",
-        chains=chains,
-        created=now(),
-        who="x",
-        command="bookplate audit AUDIT.yaml",
-    )
 
 
 def checked(bundle, **options):
