@@ -7,6 +7,7 @@ without network, in an empty folder, with the fonts it carries and those of matp
 import hashlib
 import json
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import InvalidInput
 from .audit import AuditReport
-from .blocks import Box, Page
+from .blocks import Block, Box, Figure, Page, Paragraph, Run
 from .html import render_html
 from .packing import packed
 from .reading import read_page
@@ -32,6 +33,7 @@ _MARGINS_MM = 52.0
 _ACCENT = "#0b3d66"  # as in report.css
 _MOST_MEASURED = 100  # with more findings, boxes may break: to set each twice takes as long again
 _LONGEST_ID, _LONGEST_TITLE = 40, 500
+_DRAWN_ELSEWHERE = "The figure is drawn in report.html."
 
 
 def render_pdf(
@@ -44,7 +46,7 @@ def render_pdf(
 
     Args:
         report: The report.
-        paper: Size of the sheets.
+        paper: Size of the sheets. With more than 100 findings, their figures are described and not drawn.
         page: What `render_html(report)` returned, if it is at hand.
 
     Returns:
@@ -103,6 +105,7 @@ def _content(report: AuditReport, page: Page, paper: str) -> dict[str, Any]:
     sheet, height = _PAPER[paper]
     room = height - _MARGINS_MM
     boxes = sum(isinstance(block, Box) for block in page.main)
+    main = page.main if boxes <= _MOST_MEASURED else [_without_pictures(b) for b in page.main]
     targets = link_targets(page.blocks)
     digest = hashlib.sha256(report.to_json()).hexdigest()
     letterhead = report.case.letterhead if report.case else None
@@ -116,9 +119,24 @@ def _content(report: AuditReport, page: Page, paper: str) -> dict[str, Any]:
         "footer": f"{name}report.json SHA-256 {digest[:16]}…",
         "contents": page.contents,
         "front": typeset(page.front, targets, room),
-        "main": typeset(page.main, targets, room if boxes <= _MOST_MEASURED else 0.0),
+        "main": typeset(main, targets, room if boxes <= _MOST_MEASURED else 0.0),
         "end": typeset(page.end, targets, room),
     }
+
+
+def _without_pictures(block: Block) -> Block:
+    """A box whose pictures are described: hundreds of them would double the time and size of the file."""
+    if not isinstance(block, Box):
+        return block
+    kept = tuple(
+        Paragraph(
+            runs=(*inner.caption, Run(text=f" {inner.description} {_DRAWN_ELSEWHERE}")), id=inner.id
+        )
+        if isinstance(inner, Figure)
+        else inner
+        for inner in block.blocks
+    )
+    return replace(block, blocks=kept)
 
 
 def _in_footer(report_id: str) -> str:

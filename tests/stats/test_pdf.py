@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from bookplate.errors import InvalidInput
+from bookplate.stats.report import pdf as pdf_module
 from bookplate.stats.report import render_html, render_pdf
 from bookplate.stats.report.blocks import Box, Figure, Heading, Paragraph, Run, plain_text
 from bookplate.stats.report.packing import packed
@@ -253,3 +254,17 @@ def test_packing_a_small_file():
     assert [float(x) for x in read.pages[0].mediabox] == [0, 0, 9, 9]
     cut = body.replace(b"trailer\n<<", b"trailer\n<</Encrypt 9 0 R")
     assert packed(cut) == cut
+
+
+def test_figures_of_very_many_findings_are_described_and_not_drawn(monkeypatch, page, pdf):
+    monkeypatch.setattr(pdf_module, "_MOST_MEASURED", 1)
+    described = text_of(render_pdf(sample_report(), page=page))
+    told = "Thefigureisdrawninreport.html."
+    drawn = sum(
+        isinstance(inner, Figure)
+        for block in read_page(page).main
+        if isinstance(block, Box)
+        for inner in block.blocks
+    )
+    assert told not in text_of(pdf)
+    assert described.count(told) == drawn > 1
