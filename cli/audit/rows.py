@@ -13,7 +13,7 @@ from ...watermark.release import Release
 from .controls import control_exhibit_name
 from .outcomes import Outcome
 from .planned import CompletionTest, LeakTest, WatermarkSequentialTest, WatermarkTest
-from .registering import Registered, registered_in
+from .registering import Registered, registered_for
 from .units import RECORDS_MISSING, NamedTest, held_against
 
 __all__ = ["choices_as_committed", "write_rows"]
@@ -74,9 +74,9 @@ def choices_as_committed(report: AuditReport, names: Sequence[str], read: _Read)
         VerificationError: If one of these does not hold, or rows are missing that are committed to.
         NotChecked: If nothing binds the choices of a test.
     """
-    if report.case is None or layout.AUDIT not in names:
+    registered = registered_for(report, names, read)
+    if registered is None:
         return ""
-    registered = _registered(read(layout.AUDIT, _LARGEST_FILE))
     said, left = [], []
     for name, dataset in registered.audit.datasets.items():
         mine = _tests_of(name, report, registered, names)
@@ -130,13 +130,6 @@ def _tests_of(
         ):
             found.append(NamedTest(exhibit, planned, says_missing=name in missing))
     return found
-
-
-def _registered(data: bytes) -> Registered:
-    try:
-        return registered_in(data)
-    except InvalidInput as error:
-        raise VerificationError(str(error)) from None
 
 
 def _release(data: bytes, name: str) -> Release:

@@ -6,14 +6,14 @@ from types import MappingProxyType
 from typing import Any
 
 from ...display import visible
-from ...errors import InvalidInput, VerificationError
+from ...errors import VerificationError
 from ...provenance.bundle import layout, read_exhibit
 from ...stats import DEFAULT_BET
 from ...stats.report import AuditReport
 from ...stats.workings import Working
 from .controls import control_exhibit_name
 from .planned import OrderTest, PartitionTest, WatermarkTest
-from .registering import Pair, registered_in
+from .registering import Pair, registered_for
 
 __all__ = ["carried_out_as_registered"]
 
@@ -66,12 +66,9 @@ def carried_out_as_registered(report: AuditReport, names: Sequence[str], read: _
     Raises:
         VerificationError: If a test was carried out otherwise.
     """
-    if report.case is None or layout.AUDIT not in names:
+    registered = registered_for(report, names, read)
+    if registered is None or report.case is None:
         return ""
-    try:
-        registered = registered_in(read(layout.AUDIT, _LARGEST))
-    except InvalidInput as error:
-        raise VerificationError(str(error)) from None
     exhibits = {
         layout.exhibit_name(number): pair for number, pair in enumerate(registered.pairs, 1)
     } | {control_exhibit_name(pair): pair for pair in registered.controls}

@@ -5,15 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from ...display import visible
-from ...errors import InvalidInput, VerificationError
-from ...provenance.bundle import layout
+from ...errors import VerificationError
 from ...stats.report import AuditReport, CaseFile
-from .registering import Registered, registered_in
+from .registering import Registered, registered_for
 from .schema import SECTIONS
 
 __all__ = ["told_as_registered"]
-
-_LARGEST = 64 << 20
 
 
 def told_as_registered(
@@ -36,12 +33,9 @@ def told_as_registered(
     Raises:
         VerificationError: If the report tells something else.
     """
-    if report.case is None or layout.AUDIT not in names:
+    registered = registered_for(report, names, read)
+    if registered is None or report.case is None:
         return ""
-    try:
-        registered = registered_in(read(layout.AUDIT, _LARGEST))
-    except InvalidInput as error:
-        raise VerificationError(str(error)) from None
     for what, due, told in (
         *_texts(registered, report, report.case),
         *_tests(registered, report.case),
