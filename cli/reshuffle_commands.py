@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import InvalidInput
-from .options import Alpha, AsJson, Report, Seed, TextColumn
+from .options import Alpha, AsJson, Report, TextColumn
 from .output import print_json, print_note, print_rows, quiet_libraries, working
 from .partition_command import read_suspect_texts
 from .reaching import Reached, reach, reaches_models
@@ -27,6 +28,13 @@ _NOT_COMPARED = (
     "Nobody compared the true run with the model that was released: --released does. Without that, it says "
     "where the text comes from only if checkpoint, transcript and settings are those of its training."
 )
+
+
+class PreferenceName(StrEnum):
+    """The values of --rank-by."""
+
+    MIXTURE = "mixture"
+    MEAN = "mean"
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +61,13 @@ def retrain(
     orders: Annotated[
         int, typer.Option(help="Other orders, K; p cannot fall below 1 / (K + 1).")
     ] = 19,
-    seed: Seed = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Seed of the orders, which every finding will tell of; default: it follows from checkpoint "
+            "and transcript, so that nobody can have tried others."
+        ),
+    ] = None,
     tokenizer: Annotated[
         Path | None,
         typer.Option(help="Folder of the tokenizer; default: the checkpoint's own."),
@@ -135,6 +149,13 @@ def reshuffle(
             help="With --runs: folder of the model that was released, to hold the true run against."
         ),
     ] = None,
+    rank_by: Annotated[
+        PreferenceName,
+        typer.Option(
+            help="What a run makes of a token: the likelihood ratio of a text that is half its own, or the "
+            "log-probability, as published. Fix it before you look."
+        ),
+    ] = PreferenceName.MIXTURE,
     text_column: TextColumn = "text",
     report: Report = None,
     alpha: Alpha = 0.05,
@@ -145,7 +166,7 @@ def reshuffle(
     """Rank your model among the same in other orders by how likely it finds a text."""
     from ..display import visible
     from ..provenance.palimpsest import reshuffle_test
-    from ..provenance.palimpsest.reshuffle import refuse_same_run
+    from ..provenance.palimpsest.reshuffle import Preference, refuse_same_run
     from .reporting import accounts_of, conclude, refuse_unfit
 
     refuse_unfit(report, alpha)
@@ -168,7 +189,14 @@ def reshuffle(
         with working(f"scoring under {name}"):
             heard.append(hear(name, [*suspect, *innocent], how))
         refuse_same_run(heard)  # now, not after the last of twenty
-    done = reshuffle_test(suspect, heard[0], heard[1:], controls=innocent, name=visible(texts.name))
+    done = reshuffle_test(
+        suspect,
+        heard[0],
+        heard[1:],
+        controls=innocent,
+        preference=Preference(rank_by),
+        name=visible(texts.name),
+    )
     finding = done.finding.about(
         inputs=(*done.finding.inputs, audited, *control_input, *also),
         warnings=(*done.finding.warnings, *said),

@@ -7,6 +7,7 @@ cannot tell it from the others. Source: arXiv 2510.19796, phi_obs^shuff.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,33 @@ from ...errors import InsufficientEvidence, InvalidInput
 from ...stats import Alternative, Finding, rank_test
 from ..suspect import LikelihoodReader, hearsay_of, inputs_of, which_model
 
-__all__ = ["ReshuffleResult", "refuse_same_run", "reshuffle_statistics", "reshuffle_test"]
+__all__ = [
+    "Preference",
+    "ReshuffleResult",
+    "preferences",
+    "refuse_same_run",
+    "reshuffle_statistics",
+    "reshuffle_test",
+]
 
 _FEWEST_FOR_Z = 4  # other runs below which a standard deviation says nothing
+
+
+class Preference(StrEnum):
+    """How a run's liking of a text is put into one number; fixed before the text is scored."""
+
+    MIXTURE = "mixture"
+    """Mean over tokens of log (1/2 + 1/2 p / mean p over the runs): the likelihood ratio, in nats per
+    token, of a text half of whose tokens are the run's own. A token that a run finds impossible costs it
+    no more than log 2, so a few of them cannot outweigh what a derivative kept."""
+    MEAN = "mean"
+    """Mean log-probability per token, in nats: arXiv 2510.19796."""
+
+
+_TOLD = {
+    Preference.MIXTURE: "log (1/2 + 1/2 p / mean p of the runs), averaged over the tokens",
+    Preference.MEAN: "log-probability per token",
+}
 
 _ASSUMPTIONS = (
     "All runs differ in nothing but the order of the last phase's data, each order, the true one too, was "
@@ -33,7 +58,7 @@ class ReshuffleResult:
 
     Attributes:
         finding: The exact rank test; the unit is the training run.
-        statistics: Nats per token of the text in each run, after the controls; shape (K + 1,), the true
+        statistics: Nats per token by which each run is ranked, after the controls; shape (K + 1,), the true
             run first.
         z: (true - mean of the others) / (sd of the others sqrt(1 + 1 / K)); NaN for K < 4.
         log10_p_normal: Its tail of Student's t with K - 1 degrees: an approximation that would hold if runs
@@ -64,6 +89,7 @@ def reshuffle_test(
     other_runs: Sequence[LikelihoodReader],
     *,
     controls: Sequence[str] = (),
+    preference: Preference = Preference.MIXTURE,
     name: str = "",
 ) -> ReshuffleResult:
     """Test whether texts descend from the run that was trained in the true order.
@@ -75,6 +101,7 @@ def reshuffle_test(
         controls: Texts of the same kind that nobody doubts are innocent, written before or without the
             model. How well each run models them is regressed out: a run that got better or worse on
             everything says nothing about the order.
+        preference: What the runs are ranked by. Either treats all runs alike, so either is exact.
         name: What to call the texts.
 
     Returns:
@@ -90,17 +117,22 @@ def reshuffle_test(
         raise InvalidInput(f"{len(both)} texts are under audit and controls at once")
     runs = (true_run, *other_runs)
     refuse_same_run(runs)
-    scores, n_tokens = _per_token(texts, runs, "the texts")
-    known = _per_token(controls, runs, "the controls")[0] if controls else None
-    statistics = reshuffle_statistics(scores, known)
+    told = _told(texts, runs, "the texts")
+    innocent = preferences(_told(controls, runs, "the controls"), preference) if controls else None
+    statistics = reshuffle_statistics(preferences(told, preference), innocent)
     finding = rank_test(
         float(statistics[0]), statistics[1:], alternative=Alternative.GREATER
     ).named([run.identity.name for run in runs])  # texts of a descendant prefer the true run
     z, log10_p = _normal(statistics)
     result = ReshuffleResult(
-        finding=finding, statistics=statistics, z=z, log10_p_normal=log10_p, n_tokens=n_tokens
+        finding=finding,
+        statistics=statistics,
+        z=z,
+        log10_p_normal=log10_p,
+        n_tokens=told.shape[1],
     )
-    regressed = f"The runs' log-probability of {len(controls):,} control texts was regressed out."
+    ranked = f"What ranks the runs was fixed before the texts were scored: {_TOLD[preference]}."
+    regressed = f"The runs' liking of {len(controls):,} control texts was regressed out."
     return replace(
         result,
         finding=finding.about(
@@ -109,7 +141,7 @@ def reshuffle_test(
             "true order?",
             null="The run in the true order and those in other orders are exchangeable, given the texts.",
             unit="training runs",
-            assumptions=(*_ASSUMPTIONS, *((regressed,) if controls else ())),
+            assumptions=(*_ASSUMPTIONS, ranked, *((regressed,) if controls else ())),
             warnings=(
                 *finding.warnings,
                 f"With {len(other_runs)} other orders p cannot fall below {1 / (len(other_runs) + 1):.2g}.",
@@ -121,13 +153,31 @@ def reshuffle_test(
     )
 
 
+def preferences(logprobs: NDArray[np.float64], preference: Preference) -> NDArray[np.float64]:
+    """One number for each run, in nats per token.
+
+    Args:
+        logprobs: Log-probability of each token under each run, shape (K + 1, tokens), in nats; finite.
+        preference: Which number.
+
+    Returns:
+        Shape (K + 1,). Runs that are exchanged exchange their numbers.
+    """
+    if preference is Preference.MEAN:
+        return np.asarray(logprobs.mean(axis=1))
+    # Mean of the probabilities, from the largest: exp alone would make 0 / 0 of a token no run expects.
+    most = logprobs.max(axis=0)
+    mean = most + np.log(np.exp(logprobs - most).mean(axis=0))
+    return np.asarray((np.logaddexp(0.0, logprobs - mean) - np.log(2)).mean(axis=1))
+
+
 def reshuffle_statistics(
     scores: NDArray[np.float64], controls: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
     """What the runs are ranked by.
 
     Args:
-        scores: Log-probability per token of the texts in each run, shape (K + 1,).
+        scores: What each run makes of the texts, as `preferences` gives it, shape (K + 1,).
         controls: The same of the controls; regressed out by least squares over all runs, which treats the
             true one like any other, so that exchangeable runs stay exchangeable.
 
@@ -158,10 +208,8 @@ def refuse_same_run(runs: Sequence[LikelihoodReader]) -> None:
         seen[which] = name
 
 
-def _per_token(
-    texts: Sequence[str], runs: Sequence[LikelihoodReader], what: str
-) -> tuple[NDArray[np.float64], int]:
-    """Log-probability per token of all texts together in each run, and the number of tokens."""
+def _told(texts: Sequence[str], runs: Sequence[LikelihoodReader], what: str) -> NDArray[np.float64]:
+    """Log-probability of every token of all texts in each run, shape (K + 1, tokens)."""
     told = [run.token_logprobs(texts) for run in runs]
     counts = {tuple(scores.size for scores in of_run) for of_run in told}
     if not any(map(sum, counts)):
@@ -170,14 +218,13 @@ def _per_token(
         raise InvalidInput(
             f"the runs cut {what} into different numbers of tokens", "give runs of one tokenizer"
         )
-    (n_tokens,) = map(sum, counts)
-    totals = np.array([sum(float(scores.sum()) for scores in of_run) for of_run in told])
-    if (broken := ~np.isfinite(totals)).any():
+    logprobs = np.array([np.concatenate(of_run) for of_run in told], dtype=np.float64)
+    if (broken := ~np.isfinite(logprobs).all(axis=1)).any():
         raise InvalidInput(
             f"{runs[int(broken.argmax())].identity.name}: finds {what} impossible, or cannot tell",
             "its training may have diverged; no run may be left out, so make all of them anew",
         )
-    return totals / n_tokens, n_tokens
+    return logprobs
 
 
 def _normal(statistics: NDArray[np.float64]) -> tuple[float, float]:

@@ -1,10 +1,16 @@
 """The reshuffle test: exact ranks, controls, and words that promise no more than they hold."""
 
+import math
+
 import numpy as np
 import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput
 from bookplate.provenance.palimpsest import reshuffle_test
-from bookplate.provenance.palimpsest.reshuffle import reshuffle_statistics
+from bookplate.provenance.palimpsest.reshuffle import (
+    Preference,
+    preferences,
+    reshuffle_statistics,
+)
 from bookplate.stats import Input
 from scipy.stats import binom, t
 
@@ -36,7 +42,7 @@ def runs_of(likings, qualities=None):
 def test_the_rank_is_exact_and_z_is_called_an_approximation():
     likings = np.array([0.9, *np.linspace(-0.5, 0.5, 19)])
     true, *others = runs_of(likings)
-    result = reshuffle_test(TEXTS, true, others, name="the suspect")
+    result = reshuffle_test(TEXTS, true, others, preference=Preference.MEAN, name="the suspect")
     assert result.finding.p_value == pytest.approx(1 / 20)
     assert result.n_tokens == 10
     rest = likings[1:]
@@ -47,6 +53,58 @@ def test_the_rank_is_exact_and_z_is_called_an_approximation():
     assert any("cannot fall below 0.05" in w for w in result.finding.warnings)
     assert "the suspect" in result.finding.question
     assert len(result.finding.inputs) == 20
+
+
+def slow_mixture(logprobs):
+    """One token at a time, with plain probabilities."""
+    n_runs, n_tokens = logprobs.shape
+    found = [0.0] * n_runs
+    for token in range(n_tokens):
+        p = [math.exp(logprobs[run, token]) for run in range(n_runs)]
+        for run in range(n_runs):
+            found[run] += math.log(0.5 + 0.5 * p[run] / (sum(p) / n_runs)) / n_tokens
+    return found
+
+
+def test_the_mixture_is_the_likelihood_ratio_of_a_text_half_of_which_is_the_runs():
+    logprobs = -np.random.default_rng(3).exponential(3.0, (5, 40))
+    assert preferences(logprobs, Preference.MIXTURE) == pytest.approx(slow_mixture(logprobs))
+    swapped = preferences(logprobs[[1, 0, 2, 3, 4]], Preference.MIXTURE)
+    assert swapped[:2] == pytest.approx(preferences(logprobs, Preference.MIXTURE)[1::-1])
+
+
+def test_the_mixture_forgives_a_token_that_the_true_run_finds_impossible():
+    """As a derivative's text may hold a few: to the mean they are all that counts."""
+    logprobs = np.full((20, 1_000), -3.0)
+    logprobs[0] += 0.1
+    logprobs[0, :2] = -1e5
+    for preference, rank in ((Preference.MIXTURE, 1), (Preference.MEAN, 20)):
+        found = preferences(logprobs, preference)
+        assert 1 + (found[1:] >= found[0]).sum() == rank
+
+
+def test_tokens_that_no_run_expects_leave_the_mixture_finite():
+    assert preferences(np.full((4, 3), -1e6), Preference.MIXTURE).tolist() == [0.0] * 4
+
+
+@pytest.mark.parametrize("preference", Preference)
+def test_the_finding_says_what_ranked_the_runs(preference):
+    true, *others = runs_of([0.5, 0.1, 0.2, 0.3])
+    assumptions = reshuffle_test(TEXTS, true, others, preference=preference).finding.assumptions
+    told = {Preference.MIXTURE: "log (1/2 + 1/2 p", Preference.MEAN: "scored: log-probability per"}
+    assert [told[preference] in a for a in assumptions].count(True) == 1
+
+
+@pytest.mark.parametrize("preference", Preference)
+def test_exchangeable_runs_are_ranked_uniformly(preference):
+    """Heavy tails, and tokens that all runs find easy or hard: 1 in 20 stays 1 in 20."""
+    rng = np.random.default_rng(4)
+    first = 0
+    for _ in range(4_000):
+        logprobs = -np.abs(rng.standard_cauchy(8) + rng.standard_cauchy((20, 8)))
+        found = preferences(logprobs, preference)
+        first += found[0] > found[1:].max()
+    assert binom.ppf(5e-7, 4_000, 0.05) <= first <= binom.isf(5e-7, 4_000, 0.05)
 
 
 def test_controls_take_out_what_makes_a_run_better_on_everything():

@@ -1,5 +1,6 @@
 """The retrained last phase: the same training again, other orders, kills, processes, and refusals."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -178,7 +179,8 @@ def test_other_orders_give_other_models(training, runs):
     assert found.job == Input(
         name="job.json", sha256=sha256_of_file(found.true.parent / "job.json")
     )
-    assert found.doubts == ()
+    (doubt,) = found.doubts
+    assert "seed of the other orders was chosen" in doubt
     assert visible(runs[0].parent) == ["job.json", "order-1", "order-2", "true"]
     assert not list(runs[0].parent.rglob("training_args.bin"))
 
@@ -446,7 +448,7 @@ def test_a_trainer_that_does_not_fit_is_refused(arguments, message, training, tm
 
 @pytest.mark.parametrize("options", [{"orders": 0}, {"orders": 10**9}, {"seed": 2**53}])
 def test_numbers_that_cannot_be_written_down_are_refused(options, training, tmp_path):
-    with pytest.raises(InvalidInput, match="expected 1 to 100,000 other orders and a seed in"):
+    with pytest.raises(InvalidInput, match=r"expected (1 to 100,000 other orders|a seed in)"):
         again(training, tmp_path / "out", **options)
 
 
@@ -659,16 +661,27 @@ def tokenizer(tmp_path_factory):
     return folder
 
 
+def seed_of(checkpoint, transcript):
+    """As anybody can compute it."""
+    said = f'{{"checkpoint":"{checkpoint}","transcript":"{transcript}"}}'
+    digest = hashlib.sha256(b"bookplate orders of a reshuffle" + said.encode()).digest()
+    return int.from_bytes(digest[:6], "big")
+
+
 def test_the_commands(run, training, runs, checkpoint, tokenizer, tmp_path):
     """What the claimant's model was trained on last it likes best; with its tokenizer it can be asked."""
     (tmp_path / "args.json").write_text(json.dumps(TRAINING))
     order = [checkpoint, training / "transcript.parquet", tmp_path / "out"]
-    options = ["--training", tmp_path / "args.json", "--orders", 2, "--seed", 1]
+    options = ["--training", tmp_path / "args.json", "--orders", 2]
     code, out, error = run("retrain", *order, *options, "--tokenizer", tokenizer, "--json")
     assert (code, error) == (0, None)
     told = json.loads(out)
     assert told["true"] == str(tmp_path / "out" / "true")
     assert same(Path(told["true"]), runs[0])
+    assert not same(Path(told["others"][0]), runs[1])  # the seed follows from the inputs
+    job = json.loads((tmp_path / "out" / "job.json").read_bytes())
+    assert job["seed"] == seed_of(job["checkpoint"], job["transcript"])
+    assert job["doubts"] == []
     (tmp_path / "text.txt").write_text("w5 w6 w7 w8 w9 w1 w2")
     (tmp_path / "controls.txt").write_text("w15 w16 w17 w18 w19 w11")
     named = ["--runs", tmp_path / "out", "--controls", tmp_path / "controls.txt"]
@@ -697,9 +710,12 @@ def test_the_commands(run, training, runs, checkpoint, tokenizer, tmp_path):
         "--json",
         "--released",
         training / "released",
+        "--rank-by",
+        "mean",
     )
     found = json.loads(out)
     assert any("released model released, bit for bit" in w for w in found["warnings"])
+    assert any("log-probability per token" in a for a in found["assumptions"])
     assert [i["name"] for i in found["inputs"]][-2:] == ["job.json", "released"]
     parallel = ["--true", told["true"], *(x for o in told["others"] for x in ("--other", o))]
     alone = run("reshuffle", tmp_path / "text.txt", *parallel)

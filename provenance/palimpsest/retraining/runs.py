@@ -1,6 +1,7 @@
 """Making the runs, one after the other."""
 
 import gc
+import hashlib
 import importlib.metadata
 import json
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ....errors import InvalidInput
+from ....files import canonical_json
 from ..recording.ranks import Rank
 from ..transcript import TranscriptSource
 from .checkpoint import Checkpoint
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
     from transformers import Trainer
 
 __all__ = ["MakeTrainer", "retrain"]
+
+_CHOSEN = (
+    "The seed of the other orders was chosen by whoever made the runs: nothing shows that no others were "
+    "tried before."
+)
 
 MakeTrainer = Callable[[PhaseRows, Path], "Trainer"]
 
@@ -37,7 +44,7 @@ def retrain(
     make_trainer: MakeTrainer,
     *,
     orders: int = 19,
-    seed: int = 0,
+    seed: int | None = None,
     tokenizer: Path | None = None,
     progress: Callable[[str], object] = lambda words: None,
 ) -> tuple[Path, ...]:
@@ -59,7 +66,8 @@ def retrain(
             and have the number of sequences per step that the transcript has. Unless it sets
             `max_steps`, the checkpoint says how many steps the training had.
         orders: How many other orders, K. The p-value cannot fall below 1 / (K + 1).
-        seed: Seed of the orders; another one than that of the training's shuffle.
+        seed: Seed of the orders. By default it follows from checkpoint and transcript, so that nobody can
+            have tried others; one that was chosen is told of in every finding.
         tokenizer: Folder whose tokenizer is laid beside each model; default: the checkpoint's.
         progress: Called with a few words when a run begins.
 
@@ -71,21 +79,20 @@ def retrain(
             trained on something else than the run's sequences in their order.
         InsufficientEvidence: If there is no order to change.
     """
-    if not 1 <= orders <= MOST_ORDERS or not 0 <= seed < 2**53:
-        raise InvalidInput(
-            f"expected 1 to {MOST_ORDERS:,} other orders and a seed in [0, 2**53), got {orders} and {seed}"
-        )
+    if not 1 <= orders <= MOST_ORDERS:
+        raise InvalidInput(f"expected 1 to {MOST_ORDERS:,} other orders, got {orders}")
+    if seed is not None and not 0 <= seed < 2**53:
+        raise InvalidInput(f"expected a seed in [0, 2**53), got {seed}")
     start, source = Checkpoint.read(checkpoint), TranscriptSource.open(transcript)
     phase = LastPhase.read(source, start)
     folders, rank = RunFolders(out, orders), Rank.own()
-    for doubt in (doubts := doubts_about(phase)):
+    doubts = [*doubts_about(phase), *([] if seed is None else [_CHOSEN])]
+    for doubt in doubts:
         progress(doubt)
-    inputs = {
-        "checkpoint": start.digest(),
-        "transcript": source.identity().sha256,
-        "seed": seed,
-        "doubts": doubts,
-    }
+    inputs = {"checkpoint": start.digest(), "transcript": source.identity().sha256}
+    if seed is None:
+        seed = _seed_of(inputs)
+    inputs |= {"seed": seed, "doubts": doubts}
     finished = [folders.run(number).is_dir() for number in range(orders + 1)]
     # If none is left, one trainer is made all the same, to see that the job is this one.
     left = [number for number, done in enumerate(finished) if not done] or [0]
@@ -104,6 +111,12 @@ def retrain(
         if rank.number == 0:
             folders.clear()
     return tuple(folders.run(number) for number in range(orders + 1))
+
+
+def _seed_of(inputs: Mapping[str, object]) -> int:
+    """The seed that follows from what the runs are made of."""
+    said = hashlib.sha256(b"bookplate orders of a reshuffle" + canonical_json(inputs))
+    return int.from_bytes(said.digest()[:6])  # 48 bits, exact as a JSON number
 
 
 def _run(
