@@ -4,10 +4,13 @@ import hashlib
 import json
 import sys
 
+import polars as pl
 import pytest
 from bookplate.cli import main
 from bookplate.cli.demo import run as run_module
+from bookplate.cli.demo.corpus import docstrings, package_version
 from bookplate.cli.demo.run import Plan, run_demo
+from bookplate.cli.demo.training import ModelSize
 from bookplate.cli.output import quiet_libraries
 from bookplate.errors import InvalidInput
 from bookplate.provenance.bundle.verification import Result
@@ -19,15 +22,16 @@ from bookplate.watermark.tables import read_table
 from scipy.stats import binom
 
 SMALL = Plan(
-    owned_records=500,
+    owned_records=320,
     world=("numpy",),
-    world_records=200,
+    world_records=120,
     longest=900,
     vocabulary=2_048,
     tier=Tier.BROAD,
-    order_sequences=700,
-    other_sequences=200,
-    documents=50,
+    size=ModelSize(layers=2),
+    order_sequences=450,
+    other_sequences=120,
+    documents=40,
     claimed=8,
 )
 
@@ -47,9 +51,12 @@ class Heard:
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory):
+def cache(tmp_path_factory, english):
     """A cache in which key and order are already drawn, so that the figures below are repeatable."""
     folder = tmp_path_factory.mktemp("cache")
+    for package, texts in {"numpy": english, "scipy": docstrings("scipy.stats")}.items():
+        kept = folder / f"docstrings-{package}-{package_version(package)}.parquet"
+        pl.DataFrame({"text": texts}).write_parquet(kept)
     MarkingKey(hashlib.sha256(b"demo").digest(), b"s" * 32).save(folder / "key.json")
     (folder / "order-seed").write_text("2a")
     return folder
