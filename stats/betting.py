@@ -32,7 +32,7 @@ __all__ = [
 # the grid a strength within about a fifth of the best one is at hand, which slows the growth of log E by
 # 3 % at most; not knowing the best one costs log 21 = 3.0 of log E, once. No argument changes the
 # grid: one that could be chosen after looking would break the guarantee. A saved state goes with this
-# grid only: whoever changes it, or the cap below, raises `sequential._STATE_VERSION`.
+# grid only: whoever changes it, or the cap below, raises `eprocess._STATE_VERSION`.
 THETAS: NDArray[np.float64] = 2.0 ** (np.arange(-16, 5) / 2)
 THETAS.flags.writeable = False
 BETS = f"mixture of {THETAS.size} bets theta = 1/256, ..., 4 in steps of sqrt(2), equal weights"
