@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InvalidInput
-from .forecast import MAX_UNITS, PowerForecast, PowerTest, forecast_power, level_text
+from .forecast import MAX_UNITS, PowerForecast, PowerTest, forecast_power
+from .levels import level_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

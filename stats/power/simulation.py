@@ -13,7 +13,8 @@ from ..choices import choice_test
 from ..correlation import spearman_test
 from ..findings import Alternative, Finding
 from ..paired import paired_test
-from .forecast import PowerForecast, PowerTest, forecast_power, log10_level
+from .forecast import PowerForecast, PowerTest, forecast_power
+from .levels import log10_level
 
 __all__ = ["SimulatedPower", "simulate_power"]
 

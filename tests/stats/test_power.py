@@ -12,12 +12,12 @@ from bookplate.stats.power import forecast, formulas
 from bookplate.stats.power.forecast import (
     PowerTest,
     forecast_power,
-    level_text,
     power_choice,
     power_paired,
     power_spearman,
     sample_size,
 )
+from bookplate.stats.power.levels import level_text
 from bookplate.stats.power.pilot import pilot_effect
 from bookplate.stats.power.simulation import simulate_power
 from bookplate.stats.tails import student_t_log10_sf
