@@ -1,4 +1,4 @@
-r"""How heavy is the tail of influence, and how much of it do a few documents hold?
+r"""How heavy is the tail of influence?
 
 Grosse et al. (2023, arXiv 2308.03296, figure 8) fitted power laws to the top 0.01 % of some 5 million
 sequences and found exponents of about 2.0 to 4.3.
@@ -20,9 +20,7 @@ from ...stats import Effect
 from ...stats.checks import finite_vector, number_in, positive_count, seed_of
 
 __all__ = [
-    "Concentration",
     "PowerLaw",
-    "concentration",
     "fit_power_law",
     "hill_curve",
     "tail_points",
@@ -62,27 +60,6 @@ class PowerLaw:
     ks_distance: float
     p_power_law: float
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Concentration:
-    """How the positive influence is spread over documents.
-
-    Attributes:
-        fractions: Shares of all documents, positive or not.
-        counts: Documents in each, rounded up.
-        shares: Part of the total positive influence that the most influential so many hold.
-        n_half: The fewest documents that hold half of it.
-        n_positive: Documents with positive influence.
-        total: Sum of positive influence.
-    """
-
-    fractions: tuple[float, ...]
-    counts: tuple[int, ...]
-    shares: tuple[float, ...]
-    n_half: int
-    n_positive: int
-    total: float
 
 
 def fit_power_law(
@@ -156,40 +133,6 @@ def hill_curve(influence: ArrayLike, sizes: Sequence[int]) -> tuple[Effect, ...]
             raise InsufficientEvidence(f"the {k} largest values are all equal", "take larger sizes")
         curve.append(_alpha(k, float(sums[k - 1] - k * logs[k])))
     return tuple(curve)
-
-
-def concentration(
-    influence: ArrayLike, *, fractions: Sequence[float] = (1e-4, 1e-3, 0.01, 0.1)
-) -> Concentration:
-    """Which part of the positive influence the most influential documents hold.
-
-    These are facts about the documents scored, not estimates: without an interval. Of a sample of a corpus
-    they say less the heavier the tail.
-
-    Args:
-        influence: Shape (D,); values that are not positive hold nothing.
-        fractions: Shares of all documents, each in (0, 1].
-
-    Raises:
-        InvalidInput: If an argument is malformed.
-        InsufficientEvidence: If no value is positive.
-    """
-    x = finite_vector("influence", influence)
-    shares_of = [number_in("fractions", fraction, 0, 1) for fraction in fractions]
-    falling = np.sort(x[x > 0])[::-1]
-    if not falling.size:
-        raise InsufficientEvidence("no document has positive influence")
-    held = np.cumsum(falling)
-    total = float(held[-1])
-    counts = [math.ceil(fraction * x.size - 1e-9) for fraction in shares_of]
-    return Concentration(
-        fractions=tuple(shares_of),
-        counts=tuple(counts),
-        shares=tuple(float(held[min(n, held.size) - 1]) / total for n in counts),
-        n_half=int(np.searchsorted(held, total / 2)) + 1,
-        n_positive=falling.size,
-        total=total,
-    )
 
 
 def tail_points(

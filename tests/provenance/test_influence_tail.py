@@ -5,7 +5,6 @@ import pytest
 from bookplate.errors import InsufficientEvidence, InvalidInput
 from bookplate.provenance.influence.tail import (
     _p_of_distance,
-    concentration,
     fit_power_law,
     hill_curve,
     tail_points,
@@ -116,19 +115,6 @@ def test_malformed_options_are_refused(changes):
         fit_power_law(np.arange(1.0, 99), **{"seed": 1, **changes})
     with pytest.raises(InvalidInput, match=r"\[10, 97\]"):
         hill_curve(np.arange(1.0, 99), [98])
-
-
-def test_concentration():
-    x = np.array([6.0, 2, 1, 1, 0, -3, -4, 0, 0, 0])
-    held = concentration(x, fractions=(0.1, 0.2, 0.25, 1))
-    assert held.counts == (1, 2, 3, 10)
-    assert held.shares == pytest.approx((0.6, 0.8, 0.9, 1))
-    assert (held.n_half, held.n_positive, held.total) == (1, 4, 10)
-    assert concentration(np.ones(100)).n_half == 50
-    with pytest.raises(InsufficientEvidence, match="no document"):
-        concentration([-1.0, 0])
-    with pytest.raises(InvalidInput, match="fractions"):
-        concentration(x, fractions=(0.0,))
 
 
 def test_points_of_the_picture():
