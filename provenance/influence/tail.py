@@ -7,7 +7,6 @@ Notation: x_(1) >= x_(2) >= ... influence in falling order; k the number in the 
 the density p(x) ~ x**-alpha above a threshold u.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
