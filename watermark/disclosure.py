@@ -25,6 +25,7 @@ from ..files import hexadecimal, new_file
 from ..provenance.custody import MerkleCommitment, MerkleTree, leaf_hash, verify_inclusion
 from ..provenance.custody.merkle import prove_hashes
 from ..provenance.custody.strict_json import fields_of, strict_object
+from ..provenance.frames import readable, scanned
 from .manifest import (
     MANIFEST_ROWS,
     ROW_SCHEMA,
@@ -325,8 +326,8 @@ def _lines_of(manifest: Path) -> Iterator[bytes]:
     hint = "give the private/manifest.parquet of a release"
     try:
         header = ManifestHeader.parse(metadata_of(manifest).get(METADATA_KEY, ""))
-        with manifest.open("rb") as file:
-            scan = pl.scan_parquet(file, glob=False, hive_partitioning=False)
+        with readable(manifest, "parquet", hint), manifest.open("rb") as file:
+            scan = scanned(file)
             if scan.collect_schema() != ROW_SCHEMA:
                 raise InvalidInput(f"{manifest}: not a manifest: its columns are others", hint)
             count = int(scan.select(pl.len()).collect().item())
@@ -334,9 +335,6 @@ def _lines_of(manifest: Path) -> Iterator[bytes]:
                 for row in scan.slice(start, MANIFEST_ROWS).collect().iter_rows(named=True):
                     record = parse_record(row, header.marking.ghosts)
                     yield leaf_data(record, hexadecimal(32, row["salt"], "salt")) + b"\n"
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        reason = visible(str(error).partition("\n")[0][:200])
-        raise InvalidInput(f"{manifest}: cannot be read as parquet: {reason}", hint) from None
     except InvalidInput:
         raise
     except ValueError as error:

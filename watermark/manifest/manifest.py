@@ -10,6 +10,7 @@ import polars as pl
 from ...errors import InvalidInput, VerificationError
 from ...files import hexadecimal
 from ...provenance.custody import MerkleCommitment, MerkleTree
+from ...provenance.frames import readable
 from ..keys import Drawer, MarkingKey
 from ..marking import Marking
 from ..source_identity import SourceIdentity
@@ -125,18 +126,14 @@ class Manifest:
         """
         if not path.is_file():
             raise InvalidInput(f"{path}: no such file", "a manifest lies in the folder private/")
-        try:
-            return cls._parsed(path)
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-            raise InvalidInput(
-                f"{path}: cannot be read as parquet: {str(error).partition(chr(10))[0]:.300}",
-                "give the private/manifest.parquet of a release",
-            ) from error
-        except ValueError as error:
-            raise InvalidInput(
-                f"{path}: not a manifest of this version: {error}",
-                "give the private/manifest.parquet of a release",
-            ) from error
+        hint = "give the private/manifest.parquet of a release"
+        with readable(path, "parquet", hint):
+            try:
+                return cls._parsed(path)
+            except ValueError as error:
+                raise InvalidInput(
+                    f"{path}: not a manifest of this version: {error}", hint
+                ) from error
 
     @classmethod
     def _parsed(cls, path: Path) -> "Manifest":

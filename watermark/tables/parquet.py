@@ -5,8 +5,7 @@ row group of the source.
 """
 
 import io
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from ...errors import InvalidInput
+from ...provenance.frames import readable, scanned
 from .edits import Edit, apply_edits
 from .table import Columns, Place, check_columns
 
@@ -75,9 +75,9 @@ def row_groups_of(path: Path, columns: Columns) -> RowGroups:
     Raises:
         InvalidInput: If the file cannot be read, or lacks a column.
     """
-    with _readable(path):
+    with readable(path, "parquet"):
         with path.open("rb") as file:
-            scan = _scan(file)
+            scan = scanned(file)
             _check_columns(scan.collect_schema(), path, columns)
             text = pl.col(columns.text)
             n_rows, n_bytes = (
@@ -97,7 +97,7 @@ def metadata_of(path: Path) -> dict[str, str]:
     Raises:
         InvalidInput: If it cannot be read.
     """
-    with _readable(path), path.open("rb") as file:
+    with readable(path, "parquet"), path.open("rb") as file:
         return pl.read_parquet_metadata(file)
 
 
@@ -125,8 +125,8 @@ def read_parquet(
         InvalidInput: If the file cannot be read, lacks a column, or a text or an id is missing.
     """
     path = place.path
-    with _readable(path), io.BytesIO(content) if content else path.open("rb") as file:
-        scan = _scan(file)
+    with readable(path, "parquet"), io.BytesIO(content) if content else path.open("rb") as file:
+        scan = scanned(file)
         _check_columns(scan.collect_schema(), path, columns)
         rows = scan.slice(0 if content else place.rows, n_rows)
         frame = (rows if every_column else rows.select(*dict.fromkeys(columns.names()))).collect()
@@ -146,8 +146,8 @@ def packed_rows(place: Place, n_rows: int) -> bytes:
         InvalidInput: If the file cannot be read.
     """
     packed = io.BytesIO()
-    with _readable(place.path), place.path.open("rb") as file:
-        _scan(file).slice(place.rows, n_rows).collect().write_parquet(packed, compression_level=1)
+    with readable(place.path, "parquet"), place.path.open("rb") as file:
+        scanned(file).slice(place.rows, n_rows).collect().write_parquet(packed, compression_level=1)
     return packed.getvalue()
 
 
@@ -228,19 +228,6 @@ def write_frames(path: Path, frames: Iterable[pl.DataFrame], metadata: Mapping[s
             metadata=described(metadata, first),
             engine="streaming",
         )
-
-
-def _scan(file: object) -> pl.LazyFrame:
-    return pl.scan_parquet(file, glob=False, hive_partitioning=False)  # type: ignore[arg-type]
-
-
-@contextmanager
-def _readable(path: Path) -> Generator[None]:
-    try:
-        yield
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidInput(f"{path}: cannot be read as parquet: {reason}") from error
 
 
 def _check_columns(schema: pl.Schema, path: Path, columns: Columns) -> None:

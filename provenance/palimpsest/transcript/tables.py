@@ -1,14 +1,14 @@
 """Parquet and JSON lines, read some rows at a time."""
 
 import io
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 import polars as pl
 
 from ....errors import InvalidInput
+from ...frames import readable, scanned
 
 __all__ = ["frames_of", "refuse_unreadable", "schema_of"]
 
@@ -24,8 +24,8 @@ def schema_of(path: Path) -> pl.Schema:
     """
     refuse_unreadable(path)
     if path.suffix == ".parquet":
-        with _readable(path), path.open("rb") as file:
-            return _scan(file).collect_schema()
+        with readable(path, path.suffix[1:]), path.open("rb") as file:
+            return scanned(file).collect_schema()
     for frame in _json_frames(path, 1_000):
         return frame.schema
     return pl.Schema()
@@ -62,14 +62,14 @@ def refuse_unreadable(path: Path) -> None:
 
 def _parquet_frames(path: Path, columns: Sequence[str], n_rows: int) -> Iterator[pl.DataFrame]:
     with path.open("rb") as file:  # polars cannot take a path that is not UTF-8
-        with _readable(path):
-            total = _scan(file).select(pl.len()).collect().item()
+        with readable(path, path.suffix[1:]):
+            total = scanned(file).select(pl.len()).collect().item()
         # A slice decodes the row groups that it touches, whole: many small ones would do so many times.
         most = int(_BLOCK_BYTES * total / path.stat().st_size)
         block_rows = max(1, min(most, _BLOCK_ROWS))
         for first in range(0, total, block_rows):
-            with _readable(path):
-                block = _scan(file).select(columns).slice(first, block_rows).collect()
+            with readable(path, path.suffix[1:]):
+                block = scanned(file).select(columns).slice(first, block_rows).collect()
             yield from block.iter_slices(n_rows)
 
 
@@ -81,18 +81,5 @@ def _json_frames(path: Path, n_rows: int) -> Iterator[pl.DataFrame]:
 
 
 def _parsed(block: bytes, path: Path) -> pl.DataFrame:
-    with _readable(path):
+    with readable(path, path.suffix[1:]):
         return pl.read_ndjson(io.BytesIO(block), infer_schema_length=None)
-
-
-def _scan(file: object) -> pl.LazyFrame:
-    return pl.scan_parquet(file, glob=False, hive_partitioning=False)  # type: ignore[arg-type]
-
-
-@contextmanager
-def _readable(path: Path) -> Generator[None]:
-    try:
-        yield
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidInput(f"{path}: cannot be read as {path.suffix[1:]}: {reason}") from error

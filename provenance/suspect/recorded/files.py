@@ -7,6 +7,7 @@ import polars as pl
 
 from ....display import visible
 from ....errors import InvalidInput
+from ...frames import readable
 
 __all__ = ["read_columns", "read_frame", "refuse_format", "refuse_row"]
 
@@ -19,12 +20,9 @@ def read_frame(path: Path, what: str) -> pl.DataFrame:
     """
     if not path.is_file():
         raise InvalidInput(f"{path}: no such file", f"expected {what}")
-    try:
-        with path.open("rb") as file:  # polars cannot take a path that is not UTF-8
-            return pl.read_parquet(file)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidInput(f"{path}: cannot be read as {what}: {visible(reason)}") from error
+    # Opened here, as polars cannot take a path that is not UTF-8.
+    with readable(path, what), path.open("rb") as file:
+        return pl.read_parquet(file)
 
 
 def read_columns(path: Path, schema: pl.Schema, what: str) -> pl.DataFrame:
