@@ -6,7 +6,7 @@ one with the most weights.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -322,7 +322,7 @@ def _rehearse_scores(job: Job, n_queries: int) -> tuple[Meter, int]:
             _one_pass(model, modules, amount.batch(positions, head), job.stand_in)
         meter.stage("queries")
         facts = DataFacts(job.fitted.n, job.fitted.positions, "")
-        layers = {t.name: _layer_factors(t, job.settings, _CPU) for t in modules}
+        layers = _ImaginedLayers(modules, job.settings)
         asked = Queries.prepare(
             model,
             _Imagined(job.settings, facts, "", layers),
@@ -348,12 +348,28 @@ def _rehearse_scores(job: Job, n_queries: int) -> tuple[Meter, int]:
             batch_positions=positions,
             progress=meter.stage,
         )
-        del layers
     return meter, growth
 
 
 def _rows(amount: Amount, job: Job) -> int:
     return amount.rows(job.cutting.batch_positions)
+
+
+class _ImaginedLayers(Mapping[str, LayerFactors]):
+    """Layers as they come from a disk: each time anew."""
+
+    def __init__(self, modules: Sequence[TrackedModule], settings: FactorSettings) -> None:
+        self._modules = {tracked.name: tracked for tracked in modules}
+        self._settings = settings
+
+    def __getitem__(self, name: str) -> LayerFactors:
+        return _layer_factors(self._modules[name], self._settings, _CPU)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
 
 
 class _Imagined(Factors):

@@ -36,6 +36,8 @@ from .workers import Workers
 
 __all__ = ["Queries", "Wanted", "influence_scores"]
 
+_Curvature = tuple[LayerFactors, Tensor | None]  # bases, and damped eigenvalues in them
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -115,7 +117,9 @@ class Queries:
         modules: Its layers.
         names: Ids of the queries.
         directions: For each layer what is multiplied with candidates' gradients.
-        curvature: For each layer its bases and damped eigenvalues.
+        factors: Curvature, which candidates meet again only in their influence on themselves: until then
+            what lies on disk may stay there.
+        damping: What is added to it.
         training_size: N.
         precision: Of the products.
     """
@@ -124,7 +128,8 @@ class Queries:
     modules: Sequence[TrackedModule]
     names: tuple[str, ...]
     directions: Sequence[Directions]
-    curvature: Sequence[tuple[LayerFactors, Tensor | None]]
+    factors: Factors
+    damping: Damping
     training_size: int
     precision: Precision
 
@@ -154,17 +159,7 @@ class Queries:
             modules = factors.modules_of(model)
             task = ending_at_head(task, model, modules)
             device, dtype = next(model.parameters()).device, precision.torch
-            layers = [
-                LayerFactors(factors.layers[tracked.name].bases, None).to(device, dtype)
-                for tracked in modules
-            ]
-            damped = [
-                factors.layers[tracked.name].damped(damping, tracked.name) for tracked in modules
-            ]
-            curvature = [
-                (layer, None if values is None else values.to(device, dtype))
-                for layer, values in zip(layers, damped, strict=True)
-            ]
+            curvature = _curvature(modules, factors, damping, device, dtype)
             gathering = _Gathering(modules, curvature, rank)
             with at_rest(model):
                 refuse_mixing(model, modules, task)
@@ -186,7 +181,8 @@ class Queries:
             modules,
             _names(task),
             gathering.directions(),
-            curvature,
+            factors,
+            damping,
             size,
             precision,
         )
@@ -226,6 +222,23 @@ class Queries:
         return sums.result(workers)
 
 
+def _curvature(
+    modules: Sequence[TrackedModule],
+    factors: Factors,
+    damping: Damping,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> list[_Curvature]:
+    """For each layer its bases, and its damped eigenvalues."""
+    found = []
+    for tracked in modules:
+        layer = factors.layers[tracked.name]
+        values = layer.damped(damping, tracked.name)
+        bases = LayerFactors(layer.bases, None).to(device, dtype)
+        found.append((bases, None if values is None else values.to(device, dtype)))
+    return found
+
+
 def _names(task: Task) -> tuple[str, ...]:
     sequences = getattr(task, "sequences", None)
     if sequences is None:
@@ -239,7 +252,7 @@ class _Gathering:
     def __init__(
         self,
         modules: Sequence[TrackedModule],
-        curvature: Sequence[tuple[LayerFactors, Tensor | None]],
+        curvature: Sequence[_Curvature],
         rank: int | None,
     ) -> None:
         self._modules, self._curvature, self._rank = modules, curvature, rank
@@ -291,6 +304,14 @@ class _Sums:
             np.zeros((n_queries, n, n_modules), np.float32) if wanted.by_module else None
         )
         self._self = np.zeros(n) if wanted.self_influence else None
+        device = next(queries.model.parameters()).device
+        self._curvature = (
+            _curvature(
+                queries.modules, queries.factors, queries.damping, device, queries.precision.torch
+            )
+            if wanted.self_influence
+            else []
+        )
         self._by_token: dict[int, NDArray[np.float32]] = {}
         self._positions: Tensor | None = None
 
@@ -319,7 +340,7 @@ class _Sums:
 
     def _own(self, number: int, inputs: Tensor, gradients: Tensor) -> NDArray[np.float64]:
         """Influence of examples on themselves in one layer, shape (B,)."""
-        layer, damped = self._queries.curvature[number]
+        layer, damped = self._curvature[number]
         bias = self._queries.modules[number].has_bias
         result = gradients.new_empty(len(gradients))
         for some, found in example_gradients(inputs, gradients, layer.bases, bias=bias):

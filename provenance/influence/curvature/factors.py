@@ -4,17 +4,18 @@ FOLDER/factors.json            settings, digests of the model's weights and of t
 FOLDER/layers-00000.safetensors   bases and eigenvalues of some layers
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ....errors import InvalidInput
+from ....errors import InvalidInput, reason_of
 from ....files import canonical_json, hexadecimal, read_json, sha256_of_file
 from ..modules import TrackedModule, tracked_modules, weights_digest
 from .bases import Basis
@@ -26,7 +27,6 @@ __all__ = [
     "DataFacts",
     "Factors",
     "LayerFactors",
-    "read_tensors",
     "save_header",
 ]
 
@@ -210,12 +210,7 @@ class Factors:
                 raise InvalidInput(
                     f"{folder / HEADER}: names files outside its folder", "fit again"
                 )
-            tensors = {
-                name: tensor
-                for file, digest in files.items()
-                for name, tensor in read_tensors(folder / file, digest).items()
-            }
-            layers = {name: LayerFactors.of_tensors(_below(tensors, name)) for name in names}
+            layers = _LayersOnDisk(folder, files, names)
         except InvalidInput:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -225,23 +220,78 @@ class Factors:
         return cls(settings, data, model, layers)
 
 
-def _below(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    start = f"{name}:"
-    return {key.removeprefix(start): t for key, t in tensors.items() if key.startswith(start)}
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of layers as it was when its digest was checked."""
+
+    path: Path
+    state: tuple[int, int, int]
+
+    @classmethod
+    def checked(cls, path: Path, digest: str) -> "_File":
+        """The file, if it has this digest."""
+        with _reading(path):
+            state = _state_of(path)
+            if sha256_of_file(path) != digest or _state_of(path) != state:
+                raise _has_changed(path)
+        return cls(path, state)
+
+    @contextmanager
+    def opened(self) -> Generator[Any]:
+        """Its tensors, while they are asked for: what is open lies in memory as far as it was read."""
+        with _reading(self.path):
+            if _state_of(self.path) != self.state:
+                raise _has_changed(self.path)
+            with safe_open(self.path, framework="pt") as tensors:
+                yield tensors
 
 
-def read_tensors(path: Path, digest: str | None = None) -> dict[str, Tensor]:
-    """Tensors by name from a safetensors file.
+class _LayersOnDisk(Mapping[str, LayerFactors]):
+    """Layers that are read when they are asked for, and each time anew: of a large model they fill a disk."""
 
-    Raises:
-        InvalidInput: If it cannot be read, or has another digest.
-    """
+    def __init__(self, folder: Path, files: Mapping[str, str], names: Sequence[str]) -> None:
+        self._kept: dict[str, dict[str, _File]] = {name: {} for name in names}
+        for file, digest in files.items():
+            kept = _File.checked(folder / file, digest)
+            with kept.opened() as tensors:
+                for key in tensors.keys():
+                    name, _, ending = key.rpartition(":")
+                    if name in self._kept:
+                        self._kept[name][ending] = kept
+        for endings in self._kept.values():  # what is missing is missed here
+            LayerFactors.of_tensors(dict.fromkeys(endings, torch.empty(0)))
+
+    def __getitem__(self, name: str) -> LayerFactors:
+        found = {}
+        for ending, file in self._kept[name].items():
+            with file.opened() as tensors:
+                found[ending] = tensors.get_tensor(f"{name}:{ending}")
+        return LayerFactors.of_tensors(found)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+def _state_of(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _has_changed(path: Path) -> InvalidInput:
+    return InvalidInput(f"{path}: has changed since it was written", "fit the factors again")
+
+
+@contextmanager
+def _reading(path: Path) -> Generator[None]:
     try:
-        if digest is not None and sha256_of_file(path) != digest:
-            raise InvalidInput(f"{path}: has changed since it was written", "fit the factors again")
-        return load_file(path)
+        yield
     except (OSError, SafetensorError) as error:
-        raise InvalidInput(f"{path}: cannot be read: {error}", "fit the factors again") from error
+        raise InvalidInput(
+            f"{path}: cannot be read: {reason_of(error)}", "fit the factors again"
+        ) from error
 
 
 def save_layers(path: Path, layers: Mapping[str, LayerFactors], dtype: torch.dtype) -> None:
