@@ -9,6 +9,7 @@ A column is held, not copied, where the test did not copy it either: who changes
 changes its working.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from math import isclose, isfinite
@@ -46,6 +47,7 @@ _RESAMPLED: Mapping[str, tuple[type, ...]] = {
 }
 _SEQUENTIAL: Mapping[str, tuple[type, ...]] = {"alternative": (str,), "alpha": (float,)}
 _LONGEST_WORD = 40  # of a setting
+_NUMBER = re.compile(r"[0-9][0-9.,]*(?:e[+-]?[0-9]+)?")
 LONGEST_LABEL = 500  # characters
 
 
@@ -251,12 +253,15 @@ class Disagreements:
 def disagreements(stated: "Finding", repeated: "Finding") -> Disagreements:
     """Compare the numbers of a finding with those of its repetition.
 
-    Names, questions and other texts are not compared: callers say them in their own words.
+    Names, questions and other texts are not compared: callers say them in their own words. But no warning of
+    the test may be missing, unless p is 1.
 
     - `alternative`, `method`, `valid`, `n`: equal.
     - `log10_p`, `statistic`: equal up to 1e-9.
     - `e_value`: the same, and equal in its method. A finding without the test's e-value disagrees, as one
       would be calibrated from p instead: which of the two is used must not be a choice.
+    - `warnings`: those of the repetition are among those stated, up to their numbers, which count ties and
+      the like and may differ on another machine.
     - `effect`, `figure`: equal up to 1e-9 of their largest number, as they are in the unit of the data;
       counts of a histogram may then differ on a machine that rounds a draw into the next bin.
     - `seed`: equal, or the seed in the repeated finding's working. Dataset inference names it also where the
@@ -278,6 +283,7 @@ def disagreements(stated: "Finding", repeated: "Finding") -> Disagreements:
         "seed": stated.seed in seeds,
         "statistic": _close(stated.statistic.value, repeated.statistic.value),
         "e_value": _same_e_value(stated, repeated),
+        "list of warnings": repeated.log10_p == 0 or _warned(stated) >= _warned(repeated),
     }
     beside = {
         "effect": _same_effect(stated.effect, repeated.effect),
@@ -353,6 +359,11 @@ def _writable(name: str) -> str:
 def _close(a: float, b: float) -> bool:
     """For numbers without a unit, of magnitude about 1, which may be 0 but for rounding."""
     return isclose(a, b, rel_tol=_RELATIVE, abs_tol=_NEAR_ZERO)
+
+
+def _warned(finding: "Finding") -> set[str]:
+    """What it warns of, without the numbers."""
+    return {_NUMBER.sub("#", warning) for warning in finding.warnings}
 
 
 def _same_e_value(stated: "Finding", repeated: "Finding") -> bool:

@@ -88,12 +88,16 @@ class UnitChoice(NamedTuple):
         choice: Index of what was released.
         n_slots: Its places in the rows.
         n_first: How many of them are the first of their text, so that there may be nothing before them.
+        least: The smallest surprisal of each choice among its places, in bits.
+        most: The largest. For a word of the table both are the same.
     """
 
     choices: tuple[str, ...]
     choice: int
     n_slots: int = 1
     n_first: int = 0
+    least: tuple[float, ...] = ()
+    most: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,8 +317,14 @@ def _add_units(units: dict[str, UnitChoice], record: MarkedRecord, release: Rele
     for index, slot in enumerate(record.slots):
         name = release.marking.unit_name(record.record, index, slot.unit)
         choices, first = tuple(map(str.lower, slot.choices)), int(index == 0)
-        known = units.get(name, UnitChoice(choices, slot.choice, n_slots=0))
-        units[name] = known._replace(n_slots=known.n_slots + 1, n_first=known.n_first + first)
+        bits = tuple(map(float, slot.surprisals))
+        known = units.get(name, UnitChoice(choices, slot.choice, 0, 0, bits, bits))
+        units[name] = known._replace(
+            n_slots=known.n_slots + 1,
+            n_first=known.n_first + first,
+            least=tuple(map(min, known.least, bits)),
+            most=tuple(map(max, known.most, bits)),
+        )
         if known[:2] != (choices, slot.choice):
             raise VerificationError(
                 f"unit {visible(name[:200])!r} has two different choices among the rows"

@@ -177,9 +177,11 @@ def _write_commitments(committed: tuple[Committed, tuple[Committed, ...]], folde
 def _write_report(report: AuditReport, folder: Path) -> None:
     """Step 4."""
     (folder / layout.REPORT_JSON).write_bytes(report.to_json())
-    (folder / layout.REPORT_HTML).write_text(render_html(report), encoding="utf-8")
-    (folder / layout.REPORT_MARKDOWN).write_text(render_markdown(report), encoding="utf-8")
-    (folder / layout.REPORT_PDF).write_bytes(render_pdf(report))
+    page = render_html(report)
+    (folder / layout.REPORT_HTML).write_text(page, encoding="utf-8")
+    short = render_markdown(report, page=page)
+    (folder / layout.REPORT_MARKDOWN).write_text(short, encoding="utf-8")
+    (folder / layout.REPORT_PDF).write_bytes(render_pdf(report, page=page))
 
 
 def _not_run(registered: Registered, outcome: Outcome) -> NotRun:

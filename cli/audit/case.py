@@ -23,7 +23,7 @@ from .limits import looks_of
 from .outcomes import Outcome
 from .registering import Registered
 
-__all__ = ["case_of"]
+__all__ = ["case_of", "custody_records", "kind_of", "logged_registration", "stated_events"]
 
 _MOST_RECORDS = 300  # of the log in the report; the whole log is an exhibit
 _MOST_DETAILS = 300  # characters of one entry
@@ -63,7 +63,7 @@ def case_of(
         parties=tuple(Party(role=p.role, name=p.name, details=p.details) for p in audit.parties),
         instructions=audit.instructions,
         pre_registration=registered.pre_registration,
-        registered_at=first.at if first else _logged_registration(registered, log),
+        registered_at=first.at if first else logged_registration(registered, log),
         registered_proof=first.proof if first else "",
         key_fingerprint=key_fingerprint,
         previous_statement=audit.previous_statement,
@@ -77,7 +77,7 @@ def case_of(
         opinions=audit.opinions,
         conflicts=audit.conflicts,
         looks=looks_of(registered, outcomes, n_retried(log, registered.pre_registration)),
-        custody=tuple(_custody(log)),
+        custody=custody_records(log),
         custody_head=log.head,
         repetition=_repetition(registered),
         letterhead=letterhead,
@@ -94,6 +94,11 @@ def _tests(registered: Registered, committed: Sequence[Committed]) -> Iterator[R
         yield test
 
 
+def kind_of(section: str, thing: object) -> str:
+    """What an examined item is called: an endpoint, or as its section of the audit file."""
+    return "endpoint" if getattr(thing, "is_endpoint", False) else section[:-1]
+
+
 def _items(registered: Registered, outcomes: Sequence[Outcome]) -> Iterator[ExaminedItem]:
     audit = registered.audit
     digests = {i.name: i.sha256 for outcome in outcomes for i in outcome.examined}
@@ -101,7 +106,7 @@ def _items(registered: Registered, outcomes: Sequence[Outcome]) -> Iterator[Exam
         for name, thing in audit.section(section).items():
             yield ExaminedItem(
                 name=name,
-                kind="endpoint" if getattr(thing, "is_endpoint", False) else section[:-1],
+                kind=kind_of(section, thing),
                 role=getattr(thing, "role", _ROLES.get(section, "")),
                 sha256=digests.get(name, thing.sha256),
                 acquired_at=thing.acquired.at,
@@ -117,9 +122,20 @@ def _events(
     log: VerifiedLog,
     created: str,
 ) -> Iterator[TimelineEvent]:
-    audit = registered.audit
     for one in (committed[0], *committed[1]):
         yield from one.events()
+    yield from stated_events(registered, log)
+    for test in registered.audit.tests:
+        mine = [o for o in outcomes if o.test.partition(".")[0] == test and o.started]
+        if mine:
+            yield TimelineEvent(at=min(o.started for o in mine), what=f"The test {test} began")
+            yield TimelineEvent(at=max(o.finished for o in mine), what=f"The test {test} ended")
+    yield TimelineEvent(at=created, what="This report was made")
+
+
+def stated_events(registered: Registered, log: VerifiedLog) -> Iterator[TimelineEvent]:
+    """What the audit file says happened, and when the log first names the file: times that nobody proves."""
+    audit = registered.audit
     for section in ("datasets", "transcripts", "retrainings", "runs", "texts", "models"):
         for name, thing in audit.section(section).items():
             for at, what in (
@@ -129,17 +145,11 @@ def _events(
             ):
                 if at:
                     yield TimelineEvent(at=at, what=what)
-    if at := _logged_registration(registered, log):
+    if at := logged_registration(registered, log):
         yield TimelineEvent(at=at, what="This audit was registered")
-    for test in audit.tests:
-        mine = [o for o in outcomes if o.test.partition(".")[0] == test and o.started]
-        if mine:
-            yield TimelineEvent(at=min(o.started for o in mine), what=f"The test {test} began")
-            yield TimelineEvent(at=max(o.finished for o in mine), what=f"The test {test} ended")
-    yield TimelineEvent(at=created, what="This report was made")
 
 
-def _logged_registration(registered: Registered, log: VerifiedLog) -> str:
+def logged_registration(registered: Registered, log: VerifiedLog) -> str:
     """When the log first names the file's digest; empty if it never does."""
     for entry in log.entries:
         if registered.pre_registration in repr(entry.details):
@@ -147,20 +157,22 @@ def _logged_registration(registered: Registered, log: VerifiedLog) -> str:
     return ""
 
 
-def _custody(log: VerifiedLog) -> Iterator[CustodyRecord]:
-    """The entries, or, of a long log, its beginning and its end."""
+def custody_records(log: VerifiedLog) -> tuple[CustodyRecord, ...]:
+    """The entries as a report lists them; of a long log its beginning and its end."""
     entries = log.entries
     if len(entries) > _MOST_RECORDS:
         half = _MOST_RECORDS // 2
         entries = (*entries[:half], *entries[-half:])
-    for entry in entries:
-        yield CustodyRecord(
+    return tuple(
+        CustodyRecord(
             number=entry.number,
             at=_second(entry.time),
             actor=entry.who,
             action=entry.action,
             what=_summed(entry.details),
         )
+        for entry in entries
+    )
 
 
 def _summed(details: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ...display import visible
+from ...display import counted, visible
 from ...errors import VerificationError
 from ...provenance.bundle import layout
 from ...provenance.custody.log import VerifiedLog, verify_bytes
@@ -61,7 +61,7 @@ def endings_as_logged(
         if logged.get(test) != how:
             found = visible(logged.get(test, "nothing")[:60])
             raise VerificationError(f"{test}: {how}, by the report; the custody log says {found}")
-    return f"{len(logged)} endings as logged"
+    return f"{counted(len(logged), 'ending')} as logged"
 
 
 def _told(report: AuditReport) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InvalidInput, VerificationError
-from ...files import hexadecimal, new_folder
+from ...files import file_locks, hexadecimal, new_folder
 from ...provenance.bundle.exhibits import read_exhibit, write_exhibit
 from ...stats import Finding, Input
 from ...stats.report.strict_json import strict_json
@@ -252,8 +252,7 @@ def _refuse_other(path: Path, pre_registration: str) -> None:
 @contextmanager
 def _locked(path: Path) -> Generator[None]:
     """Make the folder if need be, private, and hold its lock; the system lets go if we are killed."""
-    import fcntl
-
+    fcntl = file_locks()
     try:
         path.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ...display import visible
+from ...display import counted, visible
 from ...errors import VerificationError
 from ...provenance.bundle import layout
 from ...provenance.custody.log import verify_bytes
@@ -57,6 +57,7 @@ def limits_of(
 
 _ORDERED = (OrderTest, OrderSequentialTest, PartitionTest)
 _UNPROVEN = "Time of commitment unproven"
+_RESTARTED = "An audit of the same file that was run in secret before, with another log, would not show here."
 _UNREGISTERED = (
     "No authority testifies when the tests and the threshold were fixed: only the log of whoever ran the "
     "audit does."
@@ -105,7 +106,8 @@ def limits_as_told(
     registered = registered_for(report, names, read)
     if registered is None or report.case is None:
         return ""
-    due = list(_due(registered, names))
+    # What follows the first sentence was put otherwise before `findings_as_worded` was there.
+    due = [_RESTARTED if x.startswith(_RESTARTED) else x for x in _due(registered, names)]
     for limit in due:
         if not any(told.startswith(limit) for told in report.limits):
             raise VerificationError(f"the limits do not say: {visible(limit[:200])}")
@@ -118,7 +120,10 @@ def limits_as_told(
         retried = n_retried(log, registered.pre_registration)
     if report.case.looks != looks_of(registered, outcomes, retried):
         raise VerificationError("the words on looks at the data are not what the tests give")
-    return f"{len(due)} limits and {len(report.case.checks)} checks of assumptions as they follow"
+    return (
+        f"{counted(len(due), 'limit')} and {counted(len(report.case.checks), 'check')} of assumptions, as "
+        "they follow"
+    )
 
 
 def _due(registered: Registered, names: Sequence[str]) -> Iterator[str]:
@@ -163,9 +168,8 @@ def _of_registration(registered: Registered) -> list[str]:
             "examined."
         )
     said.append(
-        "An audit of the same file that was run in secret before, with another log, would not show here. "
-        "Names, warnings and assumptions of the findings are in the words of whoever signs; their numbers "
-        "are not."
+        f"{_RESTARTED} Warnings that only the texts or the models could give are those that whoever signs "
+        "reports; the other words of the findings, and their numbers, follow from what is in the bundle."
     )
     endpoints = [name for name, model in audit.models.items() if model.is_endpoint]
     if endpoints:

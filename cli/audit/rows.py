@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ...display import counted
 from ...errors import InvalidInput, VerificationError
 from ...provenance.bundle import layout, read_exhibit
 from ...provenance.bundle.verification import NotChecked
@@ -101,7 +102,8 @@ def choices_as_committed(report: AuditReport, names: Sequence[str], read: _Read)
             if doubt := held_against(working, test, units, release):  # 2, 3
                 left.append(doubt)
         said.append(
-            f"{name}: {len(units):,} units under the committed root; {len(mine)} tests name its choices"
+            f"{name}: {counted(len(units), 'unit')} under the committed root; "
+            f"{counted(len(mine), 'test names', 'tests name')} its choices"
         )
     if left:
         raise NotChecked("; ".join([*said, *left]))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from ...display import visible
+from ...display import counted, visible
 from ...errors import VerificationError
 from ...provenance.bundle import layout, read_exhibit
 from ...stats import DEFAULT_BET
@@ -79,7 +79,9 @@ def carried_out_as_registered(report: AuditReport, names: Sequence[str], read: _
             _check(working, pair, registered.sequential_alpha, exhibit)
             _check_columns(working, pair, exhibit)
             n_tests += 1
-    return f"{n_tests} tests with the seeds, draws and options that the registration fixes"
+    return (
+        f"{counted(n_tests, 'test')} with the seeds, draws and options that the registration fixes"
+    )
 
 
 def _check(working: Working, pair: Pair, sequential_alpha: float, exhibit: str) -> None:

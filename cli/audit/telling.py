@@ -7,6 +7,7 @@ from typing import Any
 from ...display import visible
 from ...errors import VerificationError
 from ...stats.report import AuditReport, CaseFile
+from .case import kind_of
 from .registering import Registered, registered_for
 from .schema import SECTIONS
 
@@ -20,7 +21,7 @@ def told_as_registered(
 
     1. Title, parties, instructions, opinions and the like are those of the file.
     2. Every registered test stands there in the words of the file: propositions, settings, power.
-    3. Every item is there, with role and origin, and with the digest that was registered.
+    3. Every item is there, with kind, role and origin, and with the digest that was registered.
 
     Args:
         report: The report.
@@ -78,13 +79,14 @@ def _check_items(registered: Registered, case: CaseFile) -> None:
     """Step 3."""
     told = {item.name: item for item in case.items}
     due = [
-        (name, thing)
+        (section, name, thing)
         for section in SECTIONS
         for name, thing in registered.audit.section(section).items()
     ]
-    _same("items", sorted(name for name, _ in due), sorted(item.name for item in case.items))
-    for name, thing in due:
+    _same("items", sorted(name for _, name, _ in due), sorted(item.name for item in case.items))
+    for section, name, thing in due:
         item = told[name]
+        _same(f"kind of {name}", kind_of(section, thing), item.kind)
         if role := getattr(thing, "role", ""):
             _same(f"role of {name}", role, item.role)
         if thing.sha256:

@@ -1,5 +1,6 @@
 """Whether an exhibit holds the committed units: each once, none left out, none weighed at will."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,7 @@ __all__ = ["RECORDS_MISSING", "NamedTest", "held_against"]
 RECORDS_MISSING = "records of the manifest are in none of the files"  # as evidence warns of it
 _WEIGHT_TOLERANCE = 1e-4  # a place more or less of a thousand; no such weight suits anybody
 _ROUNDS = 20
+_FREQUENCY_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ def held_against(
     if isinstance(planned, WatermarkTest):
         if left := _left_out(names, test, {n for n, u in units.items() if u.n_slots > u.n_first}):
             return left
+        _frequencies(working, names, test.exhibit, units)
         _weights(working, names, test.exhibit, units)
     elif isinstance(planned, LeakTest) and np.ptp(working.columns["weight"]) > 0:
         raise VerificationError(f"{test.exhibit}: weighs its units, which this test does not")
@@ -208,6 +211,31 @@ def _weights(
     raise VerificationError(
         f"{exhibit}: the weights of its units do not follow from their scores and places"
     )
+
+
+def _frequencies(
+    working: Working, names: list[str], exhibit: str, units: Mapping[str, UnitChoice]
+) -> None:
+    """How frequent each word is, regressed out first, follows from the surprisals in the rows.
+
+    Who could choose these numbers with the key in hand could make p small. A unit's number is the mean over
+    its places, which all have one surprisal where the words come from the table.
+    """
+    starts = working.unit_starts()
+    ends = np.append(starts[1:], working.n_rows)
+    stated = working.columns["reference_0"]
+    for name, start, end in zip(names, starts.tolist(), ends.tolist(), strict=True):
+        due = units[name]
+        if len(due.least) != end - start:
+            continue  # rows without surprisals
+        lowest, highest = (-math.log(2) * np.array(bits) for bits in (due.most, due.least))
+        found = stated[start:end]
+        slack = _FREQUENCY_TOLERANCE * np.maximum(1.0, np.abs(lowest))
+        if (found < lowest - slack).any() or (found > highest + slack).any():
+            raise VerificationError(
+                f"{exhibit}: the word frequencies of {visible(name[:100])!r} are not those of the committed "
+                "rows"
+            )
 
 
 def _answers(working: Working, exhibit: str) -> None:

@@ -5,7 +5,7 @@ under the null hypothesis, never one of a proposition.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import Formatter
 
 from markupsafe import Markup
@@ -13,7 +13,7 @@ from markupsafe import Markup
 from ..findings import Validity
 from .audit import AuditReport
 from .case import PositiveControl, RegisteredTest
-from .entries import AuditedFinding, NotRun, Status
+from .entries import AuditedFinding, Control, NotRun, Status
 from .inline import datum, day, e_number, p_number, probability, shown_alpha
 from .kinds import Kind, kind_of
 
@@ -152,14 +152,31 @@ def _alternatives(entry: AuditedFinding, about: str) -> Markup:
 
 
 def _controls(report: AuditReport, said: _Sentences) -> Markup:
-    runs = sum(len(control.p_values) for control in report.controls)
-    if not runs:
+    """How often controls came out like this; those of this test, as audits name them, by themselves."""
+    if not any(control.p_values for control in report.controls):
         return Markup("No control runs accompany this report.")
-    reached = sum(control.count_at(report.alpha) for control in report.controls)
+    alpha, link = shown_alpha(report.alpha), said.links["controls"]
+    runs, reached = _counts(report, report.controls)
+    test = said.registered.test.partition(".")[0] if said.registered is not None else ""
+    start = f"{test}, " if test else ""
+    mine = [control for control in report.controls if start and control.name.startswith(start)]
+    if not mine:
+        return Markup(
+            "Of the {:,} control runs of this report, of all its tests together, {:,} reached p ≤ {}, "
+            "uncorrected ({})."
+        ).format(runs, reached, alpha, link)
+    rest = Markup("")
+    if len(mine) < len(report.controls):
+        rest = Markup("; of all tests together, {:,} of {:,} did").format(reached, runs)
     return Markup(
-        "Of the {:,} control runs of this report, of all its tests together, {:,} reached p ≤ {}, "
-        "uncorrected ({})."
-    ).format(runs, reached, shown_alpha(report.alpha), said.links["controls"])
+        "Of the {:,} control runs of this test, {:,} reached p ≤ {}, uncorrected{} ({})."
+    ).format(*_counts(report, mine), alpha, rest, link)
+
+
+def _counts(report: AuditReport, controls: Sequence[Control]) -> tuple[int, int]:
+    """Runs, and how many of them reached alpha."""
+    runs = sum(len(control.p_values) for control in controls)
+    return runs, sum(control.count_at(report.alpha) for control in controls)
 
 
 def _no_evidence_found(report: AuditReport, entry: AuditedFinding, said: _Sentences) -> Markup:

@@ -62,8 +62,8 @@ def doubts_table(
         (
             "What is random, if the model simply likes common words?",
             Markup(
-                "Only the secret draw is random; the model's taste is given. What is compared are wordings "
-                "that could equally have been drawn ({})."
+                "In tests of a secret draw, only the draw is random; the model's taste is given. What is "
+                "compared are wordings or orders that could equally have been drawn ({})."
             ).format(at.ref("idea")),
         ),
         (
@@ -76,8 +76,8 @@ def doubts_table(
         (
             "Could a reference model have seen the release?",
             Markup(
-                "In a test that only counts large values, it lowers the chance of finding anything, and "
-                "cannot make a trace ({})."
+                "In a test of secret wording this lowers the chance of finding anything, and cannot make a "
+                "trace; of a test of training order see {}."
             ).format(at.ref("references")),
         ),
         (

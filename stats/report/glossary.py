@@ -65,8 +65,8 @@ _WORDS = (
     ),
     (
         "p-value",
-        "How often the null hypothesis alone would give such a result or one farther out. It is not the "
-        "probability that the null hypothesis is true.",
+        "How often, at most, the null hypothesis alone would give such a result or one farther out. It is "
+        "not the probability that the null hypothesis is true.",
         False,
     ),
     ("Alpha", "The threshold for corrected p-values.", False),

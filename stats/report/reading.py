@@ -8,6 +8,7 @@ makes its own.
 import base64
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from ...errors import InvalidInput
 from .blocks import (
@@ -48,6 +49,7 @@ _DATA = re.compile(r"data:image/(png|svg\+xml);base64,([A-Za-z0-9+/=]*)")
 _WIDTH = re.compile(r"w(\d{1,2})")
 
 
+@lru_cache(maxsize=1)  # PDF and Markdown read the same page, one after the other
 def read_page(page: str) -> Page:
     """Read what `render_html` wrote.
 

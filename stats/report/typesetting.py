@@ -64,12 +64,21 @@ def _drawable() -> frozenset[int]:
     return frozenset(set.intersection(*covered))
 
 
+@cache
+def _without_glyph() -> re.Pattern[str]:
+    """Any character that cannot be drawn."""
+    runs: list[list[int]] = []
+    for code in sorted(_drawable()):
+        if runs and code == runs[-1][1] + 1:
+            runs[-1][1] = code
+        else:
+            runs.append([code, code])
+    return re.compile(f"[^{''.join(f'{re.escape(chr(a))}-{re.escape(chr(b))}' for a, b in runs)}]")
+
+
 def drawable_text(text: str) -> str:
     """The text, with each code point that has no glyph as `<U+4E2D>`."""
-    drawable = _drawable()
-    if drawable.issuperset(map(ord, set(text))):
-        return text
-    return "".join(c if ord(c) in drawable else f"<U+{ord(c):04X}>" for c in text)
+    return _without_glyph().sub(lambda found: f"<U+{ord(found[0]):04X}>", text)
 
 
 def shortened(text: str, limit: int = _LONGEST_FOREIGN) -> str:
@@ -179,10 +188,10 @@ def _table(table: Table) -> dict[str, Any]:
 
 
 def _picture(figure: Figure) -> dict[str, Any]:
-    drawable = _drawable()
     # In XML, so that the brackets are escaped once more.
-    svg = "".join(
-        c if ord(c) in drawable or c.isspace() else f"&lt;U+{ord(c):04X}&gt;" for c in figure.svg
+    svg = _without_glyph().sub(
+        lambda found: found[0] if found[0].isspace() else f"&lt;U+{ord(found[0]):04X}&gt;",
+        figure.svg,
     )
     return {
         "svg": svg,

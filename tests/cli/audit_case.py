@@ -8,6 +8,7 @@ import polars as pl
 from bookplate.cli.audit.assembly import assemble
 from bookplate.cli.audit.outcomes import Outcome, how_it_ended
 from bookplate.cli.audit.registering import Registered
+from bookplate.cli.audit.wordings import WORDINGS
 from bookplate.cli.reporting import now
 from bookplate.provenance.custody import SigningKey
 from bookplate.provenance.custody import log as custody_log
@@ -27,7 +28,6 @@ WORDS = (
     "profitably couple slogan remembered prospering often number large quick begin start help show"
 )
 KEY = SigningKey.generate()
-TIME = "2026-01-02T03:04:05Z"
 AUDIT = """\
 format: bookplate-audit/1
 report_id: case-7
@@ -69,6 +69,25 @@ def laid_out(folder, text=AUDIT):
     return Registered.read(folder / "AUDIT.yaml")
 
 
+def worded(finding, pair):
+    """In the words of its kind, as `query_test` and the like say it; blanks filled with something."""
+    due = WORDINGS[pair.planned.kind]
+    filled = [
+        text.replace("token*", "token").replace("*", "whole sequences")
+        for text in (*due.assumptions, *due.warnings)
+    ]
+    sample = getattr(pair.planned, "sample", None)
+    drawn = (f"All {sample} sequences of the transcript were used.",) if sample else ()
+    return finding.about(
+        name=f"{due.names[0].replace('*', 'likelihood')} ({pair.test})",
+        question=due.question.replace("*", pair.subject),
+        null=due.nulls[finding.working.test],
+        unit=due.units[0],
+        assumptions=(*filled[: len(due.assumptions)], *drawn),
+        warnings=(*finding.warnings, *filled[len(due.assumptions) :]),
+    )
+
+
 def mark_finding(folder, *, guilty, seed):
     """Made-up scores of the committed units, as the keyed test would have them."""
     marked = folder / "marked"
@@ -85,19 +104,17 @@ def mark_finding(folder, *, guilty, seed):
     scores = UnitScores(
         names=tuple(names),
         values=tuple(values),
-        frequencies=tuple(rng.normal(size=value.size) for value in values),
+        frequencies=tuple(-np.log(2) * np.array(units[n].least) for n in names),
         chosen=chosen,
         n_slots=np.array([units[n].n_slots for n in names]),
     )
-    finding = unit_test(scores, (), seed=seed).named(names, [units[n].choices for n in names])
-    return finding.about(name="keyed watermark (mark)", unit="word types")
+    return unit_test(scores, (), seed=seed).named(names, [units[n].choices for n in names])
 
 
 def order_finding(*, seed):
     """Made-up likelihoods of a transcript's sequences, which do not follow their order."""
     scores = np.random.default_rng(5).normal(size=60)
-    finding = spearman_test(np.arange(60.0), scores, alternative=Alternative.GREATER, seed=seed)
-    return finding.about(name="palimpsest query (order)", unit="sequences")
+    return spearman_test(np.arange(60.0), scores, alternative=Alternative.GREATER, seed=seed)
 
 
 def outcomes_of(registered, folder):
@@ -113,9 +130,9 @@ def outcomes_of(registered, folder):
     for pair in registered.pairs:
         made = Outcome(
             test=pair.id,
-            started=TIME,
-            finished=TIME,
-            finding=findings.get(pair.id),
+            started=now(),
+            finished=now(),
+            finding=worded(findings[pair.id], pair) if pair.id in findings else None,
             reason="" if pair.id in findings else "The weights could not be read.",
         )
         if pair.test == "mark":

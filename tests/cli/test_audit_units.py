@@ -172,3 +172,23 @@ def test_answers_are_counted():
     with pytest.raises(VerificationError, match="which this test does not"):
         held_against(working(totals / (totals + 2.0)), named("leak"), UNITS, TYPES)
     assert held_against(working(None), named("leak"), UNITS, TYPES) == ""
+
+
+def test_word_frequencies_follow_from_the_rows():
+    working = words()
+    column = working.columns["reference_0"]
+    bits = [tuple(-column[i : i + 3] / np.log(2)) for i in working.unit_starts()]
+    exact = {
+        name: unit._replace(least=of_unit, most=of_unit)
+        for (name, unit), of_unit in zip(UNITS.items(), bits, strict=True)
+    }
+    assert held_against(working, MARK, exact, TYPES) == ""
+    wide = {n: u._replace(most=tuple(b + 1 for b in u.most)) for n, u in exact.items()}
+    assert (
+        held_against(working, MARK, wide, TYPES) == ""
+    )  # its places differ: the mean lies between
+    for change in (-1e-3, 1e-3):
+        other = {n: u._replace(least=(u.least[0] + change, *u.least[1:])) for n, u in exact.items()}
+        other = {n: u._replace(most=u.least) for n, u in other.items()}
+        with pytest.raises(VerificationError, match="word frequencies of"):
+            held_against(working, MARK, other, TYPES)

@@ -3,6 +3,7 @@
 import math
 import re
 import sys
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -131,6 +132,20 @@ def test_found_evidence_speaks_of_the_result_under_the_null_hypothesis(kind):
     assert "Of the 3 control runs" in words
     assert "1 reached p ≤ 0.01" in words
     assert "The report does not say" in words
+
+
+def test_controls_of_the_test_itself_are_told_first():
+    mine = Control(name="T1, drawn anew", description="", p_values=(0.002, 0.3))
+    other = Control(name="T12, drawn anew", description="", p_values=(0.004, 0.001, 0.9))
+    words = said(replace(FOUND, controls=(mine, other)), registered("watermark"))
+    assert (
+        "Of the 2 control runs of this test, 1 reached p ≤ 0.01, uncorrected; of all tests together, "
+        "3 of 5 did (section 6)." in words
+    )
+    words = said(replace(FOUND, controls=(mine,)), registered("watermark"))
+    assert (
+        "Of the 2 control runs of this test, 1 reached p ≤ 0.01, uncorrected (section 6)." in words
+    )
 
 
 def test_words_of_a_secret_key():

@@ -194,8 +194,15 @@ def test_all_rows_give_the_choice_of_every_unit(marked, exhibit):
             slot.choice,
             n_slots=sum(other == name for other, _, _ in places),
             n_first=sum(other == name and index == 0 for other, index, _ in places),
+            least=tuple(
+                min(s.surprisals[i] for other, _, s in places if other == name) for i in which
+            ),
+            most=tuple(
+                max(s.surprisals[i] for other, _, s in places if other == name) for i in which
+            ),
         )
         for name, _, slot in places
+        for which in [range(len(slot.choices))]
     }
     assert len(expected) > 1
     assert check_rows(exhibit, release) == expected

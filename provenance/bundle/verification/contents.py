@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ....display import visible
+from ....display import counted, visible
 from ....errors import BookplateError, InvalidInput, VerificationError
 from ....stats.report import AuditedFinding, AuditReport, CaseFile
 from ....stats.report.audit import FORMAT, FORMAT_WITH_CASE
@@ -46,7 +46,7 @@ def agreement(matter: Matter) -> Sequence[str]:
         )
     return [
         f"format {predicate.format_version}, report {visible(predicate.report_id[:100])!r}, "
-        f"{len(predicate.tests)} tests, {len(report.exhibits)} exhibits"
+        f"{counted(len(predicate.tests), 'test')}, {counted(len(report.exhibits), 'exhibit')}"
     ]
 
 
@@ -70,7 +70,10 @@ def registration(matter: Matter, read: ReadRegistration | None) -> Sequence[str]
     by_id = {test.id: test for test in planned.tests}
     for entry in report.entries:
         _check_finding(entry, by_id[entry.test])
-    return [f"SHA-256 {digest}", f"{len(tests)} tests as registered, with their directions"]
+    return [
+        f"SHA-256 {digest}",
+        f"{counted(len(tests), 'test')} as registered, with their directions",
+    ]
 
 
 def _check_finding(entry: AuditedFinding, planned: PlannedTest) -> None:

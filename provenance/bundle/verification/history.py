@@ -1,14 +1,12 @@
 """Checks 10 and 11: the custody log, and what only those who know the methods can check."""
 
-import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
-from ....display import visible
+from ....display import counted, visible
 from ....errors import VerificationError
 from ....stats.report import AuditReport
-from ...custody.log import VerifiedLog, verify
+from ...custody.log import VerifiedLog, verify_bytes
 from ..layout import CUSTODY
 from .matter import Matter
 from .outcomes import NotChecked
@@ -32,11 +30,11 @@ def custody(matter: Matter) -> Sequence[str]:
     head = matter.predicate.custody_head
     if not head and not matter.has(CUSTODY):
         raise NotChecked("the bundle has no custody log")
-    log = _log(matter.read(CUSTODY))
+    log = verify_bytes(matter.read(CUSTODY), CUSTODY)
     if log.head != head:
         raise VerificationError(f"{CUSTODY}: ends with {log.head}, but {head or 'none'} was signed")
     _check_quoted(matter, log)
-    said = [f"{len(log.entries)} entries"]
+    said = [counted(len(log.entries), "entry", "entries")]
     if log.fragments or log.unfinished:
         said.append(f"{len(log.fragments) + log.unfinished} lines were cut short")
     if log.set_back:
@@ -75,20 +73,10 @@ def _check_quoted(matter: Matter, log: VerifiedLog) -> None:
             )
     if len({record.number for record in quoted}) < min(len(log.entries), _MOST_QUOTED):
         raise VerificationError(
-            f"{CUSTODY}: has {len(log.entries)} entries, of which the report lists {len(quoted)} only"
+            f"{CUSTODY}: has {counted(len(log.entries), 'entry', 'entries')}, of which the report lists "
+            f"{len(quoted)} only"
         )
 
 
 def _second(time: datetime) -> datetime:
     return time.astimezone(UTC).replace(microsecond=0)
-
-
-def _log(data: bytes) -> VerifiedLog:
-    # The reader of logs takes a path: a name of ours, in a folder that only we can read.
-    with tempfile.TemporaryDirectory(prefix="bookplate-") as folder:
-        path = Path(folder) / CUSTODY
-        path.write_bytes(data)
-        try:
-            return verify(path)
-        except VerificationError as error:
-            raise VerificationError(str(error).replace(str(path), CUSTODY), error.hint) from None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ....display import counted
 from ....errors import BookplateError, VerificationError
 from ....stats.findings import Figure, Finding, NullHistogram
 from ....stats.workings import disagreements
@@ -58,8 +59,8 @@ def answers(matter: Matter) -> Sequence[str]:
     if isinstance(found, BookplateError):
         raise VerificationError(f"report.json: {found}")
     return [
-        f"{len(found.entries)} answers and {len(found.not_run)} tests not run, "
-        f"corrected for {found.n_tests} registered tests"
+        f"{counted(len(found.entries), 'answer')} and {counted(len(found.not_run), 'test')} not run, "
+        f"corrected for {counted(found.n_tests, 'registered test')}"
     ]
 
 

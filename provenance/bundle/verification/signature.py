@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from ....display import visible
+from ....display import counted, visible
 from ....errors import VerificationError
 from ...custody import Envelope, PublicKey, Statement
 from ...custody.statements import check_digests
@@ -25,7 +25,7 @@ def container(matter: Matter, path: Path, stack: ExitStack) -> Sequence[str]:
     opened = stack.enter_context(open_bundle(path))
     opened.digests()
     matter.opened = opened
-    return [f"{len(opened.names)} files, in a {'folder' if path.is_dir() else '.zip'}"]
+    return [f"{counted(len(opened.names), 'file')}, in a {'folder' if path.is_dir() else '.zip'}"]
 
 
 def signature(
@@ -71,7 +71,7 @@ def files(matter: Matter) -> Sequence[str]:
     if inside := [name for name in statement.subjects if may_be_unsigned(name)]:
         raise VerificationError(f"{listed(inside)}: signed for, though it lies outside by its name")
     check_digests(statement, {n: d for n, d in digests.items() if not may_be_unsigned(n)})
-    return [f"{len(statement.subjects)} files signed for"]
+    return [f"{counted(len(statement.subjects), 'file')} signed for"]
 
 
 def _brought(matter: Matter) -> PublicKey | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ....display import visible
+from ....display import counted, visible
 from ....errors import VerificationError
 from ...custody import AuthorityChain
 from ...custody.strict_json import strict_object
@@ -25,6 +25,7 @@ __all__ = ["commitments"]
 _SKEW = timedelta(minutes=5)  # by which honest clocks may differ
 _LARGEST_STAMP = 1 << 20
 _MOST_STAMPS = 1_000  # and commitments; each costs a look at all others
+_OF = "RFC 3161 timestamp of "  # how an audit begins to name a proof; others' words are free
 _BETWEEN_NAMES = re.compile(r"[\s,;()\"']+")
 
 
@@ -68,7 +69,7 @@ def commitments(
     claimed = _relied_on(matter)
     _check_claims(matter, now)  # 3
     _check_order(matter, stamps, claimed, now)  # 4
-    said = [f"{len(matter.predicate.commitments)} commitments as listed"]
+    said = [f"{counted(len(matter.predicate.commitments), 'commitment')} as listed"]
     if not stamps:
         raise NotChecked("; ".join([*said, "time unproven: no timestamp in the bundle"]))
     if not authorities:
@@ -77,6 +78,7 @@ def commitments(
     held = [stamp for stamp in checked if stamp.authority]
     _refuse_unproven(checked, {stamp.about for stamp in held})
     _check_order(matter, held, claimed, now)
+    _check_authorities(matter, held)
     said += [
         f"{stamp.about} existed by {_utc(stamp.time)} ({stamp.authority})"
         for stamp in _earliest(held).values()
@@ -190,6 +192,28 @@ def _relied_on(matter: Matter) -> Mapping[str, datetime]:
             if at:
                 found[name] = min(_time(at), found.get(name, _time(at)))
     return found
+
+
+def _proofs(matter: Matter) -> Iterator[str]:
+    """Whatever the report calls a proof of a time."""
+    yield from (event.proof for event in matter.case.events)
+    yield matter.case.registered_proof
+    yield from (test.committed_proof for test in matter.case.registered)
+
+
+def _check_authorities(matter: Matter, held: Sequence[_Stamp]) -> None:
+    """The report calls the authority of a timestamp as its certificate does."""
+    called = {stamp.name: visible(stamp.authority) for stamp in held}
+    for proof in _proofs(matter):
+        for name in _names_of_stamps(proof):
+            start, mark = proof.removeprefix(_OF), f" ({name})"
+            if start != proof and start.endswith(mark) and name in called:
+                told = start.removesuffix(mark)
+                if told != called[name]:
+                    raise VerificationError(
+                        f"{visible(name[:200])}: of {called[name]}, and the report says of "
+                        f"{visible(told[:200])}"
+                    )
 
 
 def _names_of_stamps(proof: str) -> list[str]:
