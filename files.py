@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import BookplateError, InvalidInput
+from .errors import BookplateError, InvalidInput, causes_of, ran_out_of, reason_of
 
 __all__ = [
     "Interrupted",
     "Unfinished",
     "canonical_json",
+    "file_locks",
     "hexadecimal",
     "new_file",
     "new_folder",
@@ -75,7 +76,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"{path}: cannot be read as {what}: {error}") from error
+        raise InvalidInput(f"{path}: cannot be read as {what}: {reason_of(error)}") from error
     if not isinstance(data, dict):
         raise InvalidInput(f"{path}: expected {what}, a JSON object, got {type(data).__name__}")
     return data
@@ -165,8 +166,9 @@ def resumable_folder(path: Path, job: Any) -> Generator[Unfinished]:
     """Like `new_folder`, but a run that was killed can be taken up again.
 
     Work goes on in `unfinished_path(path)`, which only its owner can read (mode 0700). It is removed
-    when the block ends, well or by an error. It stays after `kill -9` and, if there are parts in it,
-    after Ctrl-C or `Interrupted`; the same call then finds its parts again.
+    when the block ends well, or because of its input. It stays after `kill -9` and, if there are parts in
+    it, after whatever else ends the block: Ctrl-C, `Interrupted`, a full disk, too little memory, a file
+    that cannot be read now, a bug. The same call then finds its parts again.
 
     Args:
         path: Folder to make; folders that it needs are made, and go again if the block fails.
@@ -186,14 +188,14 @@ def resumable_folder(path: Path, job: Any) -> Generator[Unfinished]:
         _refuse_existing(path)
     except InvalidInput:
         if os.path.exists(work / _FINISHED):  # killed between its last two steps
-            shutil.rmtree(work, ignore_errors=True)
+            _clear(work)
         raise
     with _parent_of(path), _locked(work, path):
         try:
             _same_job(work, path, canonical_json(job))
             unfinished = Unfinished(work / "whole", work / "parts")
-            shutil.rmtree(unfinished.whole, ignore_errors=True)
             (work / _FINISHED).unlink(missing_ok=True)
+            shutil.rmtree(unfinished.whole, ignore_errors=True)
             unfinished.whole.mkdir()
             unfinished.parts.mkdir(exist_ok=True)
             yield unfinished
@@ -202,19 +204,40 @@ def resumable_folder(path: Path, job: Any) -> Generator[Unfinished]:
             (work / _FINISHED).touch()
             with _cannot_be_written(path):
                 unfinished.whole.rename(path)
-            shutil.rmtree(work, ignore_errors=True)
+            _clear(work)
         except _OtherJob as error:
             raise InvalidInput(*error.args) from None
-        except (KeyboardInterrupt, Interrupted):
-            if not any((work / "parts").iterdir()):
-                shutil.rmtree(work, ignore_errors=True)
-            raise
-        except BaseException:
-            shutil.rmtree(work, ignore_errors=True)
+        except BaseException as error:
+            is_done = (work / _FINISHED).exists() and not (work / "whole").exists()
+            shutil.rmtree(work / "whole", ignore_errors=True)
+            if is_done or _is_about_the_input(error) or not _holds_parts(work):
+                _clear(work)
             raise
 
 
 _FINISHED, _JOB, _LOCK = "finished", "job.json", "lock"
+
+
+def _is_about_the_input(error: BaseException) -> bool:
+    """Whether the same call would fail alike; a disk may have room, or a file be back, the next time."""
+    if not isinstance(error, BookplateError) or isinstance(error, Interrupted):
+        return False
+    of_the_system = any(isinstance(cause, OSError) for cause in causes_of(error))
+    return not of_the_system and not ran_out_of(error)
+
+
+def _holds_parts(work: Path) -> bool:
+    parts = work / "parts"
+    return parts.is_dir() and any(parts.iterdir())
+
+
+def _clear(work: Path) -> None:
+    """Remove a folder of work; the mark that it is finished goes last, lest a kill leave the rest."""
+    with suppress(OSError):
+        for path in work.iterdir():
+            if path.name != _FINISHED:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.rmtree(work, ignore_errors=True)
 
 
 class _OtherJob(Exception):
@@ -244,8 +267,7 @@ def _refuse_foreign(work: Path) -> None:
 @contextmanager
 def _locked(work: Path, path: Path) -> Generator[None]:
     """Make a folder if need be, and hold its lock; the system lets go of it if we are killed."""
-    import fcntl
-
+    fcntl = file_locks()
     with _cannot_be_written(path):
         work.mkdir(mode=0o700, exist_ok=True)
         _refuse_foreign(work)
@@ -253,6 +275,8 @@ def _locked(work: Path, path: Path) -> Generator[None]:
         handle = os.open(work / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_still_there(handle, work / _LOCK):  # whoever held it has just removed it
+            raise BlockingIOError
     except BlockingIOError:
         os.close(handle)
         raise InvalidInput(
@@ -262,6 +286,29 @@ def _locked(work: Path, path: Path) -> Generator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _is_still_there(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def file_locks() -> Any:
+    """The module `fcntl`: locks that the system lets go of when their holder dies.
+
+    Raises:
+        InvalidInput: If the system has none: Windows.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        raise InvalidInput(
+            "this needs locks of files as Linux and macOS have them",
+            "on Windows, run it in WSL; 'bookplate report verify' works everywhere",
+        ) from None
+    return fcntl
 
 
 def _refuse_existing(path: Path) -> None:

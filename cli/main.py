@@ -11,6 +11,7 @@ from ..errors import BookplateError
 from ..files import Interrupted
 from . import (
     audit_command,
+    config_command,
     demo_command,
     influence_commands,
     key_commands,
@@ -23,7 +24,10 @@ from . import (
     timestamp_commands,
     watermark_commands,
 )
+from .configuration import defaults_of
+from .next_step import next_step
 from .output import print_error
+from .stopping import shortage, stoppable
 
 __all__ = ["app", "main"]
 
@@ -49,6 +53,7 @@ app.add_typer(report_commands.app, name="report")
 app.command("audit")(audit_command.audit)
 app.command("power")(power_commands.power)
 app.command("demo")(demo_command.demo)
+app.command("config")(config_command.config)
 
 
 def _print_version(asked: bool) -> None:
@@ -76,16 +81,21 @@ def options(
 def main() -> None:
     """Run the command line; every error is one line unless --debug is given."""
     try:
-        app()
-    except Exception as error:
-        if "--debug" in sys.argv[1:]:
+        with stoppable():
+            tree = typer.main.get_command(app)
+            tree(default_map=defaults_of(tree, sys.argv[1:]))
+    except BaseException as error:  # polars' panics are no Exception
+        if "--debug" in sys.argv[1:] or isinstance(error, SystemExit):
             raise
+        if (short := shortage(error)) is not None:
+            print_error(*short)
+            sys.exit(EXIT_INTERRUPTED)
         if isinstance(error, BookplateError):
-            print_error(str(error), error.hint)
+            print_error(str(error), next_step(error, sys.argv[1:]))
             sys.exit(EXIT_INTERRUPTED if isinstance(error, Interrupted) else EXIT_BAD_INPUT)
         if isinstance(error, OSError):  # the disk is full, a folder is closed to us
             place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-            print_error(f"{place}{error.strerror or error}")
+            print_error(f"{place}{error.strerror or error}", next_step(error, sys.argv[1:]))
             sys.exit(EXIT_BAD_INPUT)
         print_error(
             f"this is a bug: {type(error).__name__}: {error}",

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import shutil
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -239,21 +241,78 @@ def test_a_resumable_folder_appears_when_it_is_whole(tmp_path):
     assert stat.S_IMODE(target.stat().st_mode) == 0o750
 
 
-@pytest.mark.parametrize("error", [ValueError, SystemExit, MemoryError, InvalidInput])
-def test_an_error_leaves_nothing_to_take_up(tmp_path, error):
-    with pytest.raises(error):
-        resumable(tmp_path / "made" / "out", error("no"))
+def because_of(cause):
+    """Bad input, as the system tells it."""
+    error = InvalidInput("cannot be read")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error", [InvalidInput("no"), because_of(ValueError("no number"))], ids=str
+)
+def test_bad_input_leaves_nothing_to_take_up(tmp_path, error):
+    with pytest.raises(InvalidInput):
+        resumable(tmp_path / "made" / "out", error)
     assert everything(tmp_path) == []
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, Interrupted])
-def test_an_interruption_keeps_the_parts(tmp_path, error):
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        Interrupted("stop"),
+        SystemExit(3),
+        MemoryError(),
+        OSError(28, "No space left on device"),
+        because_of(FileNotFoundError()),
+        ValueError("a bug"),
+    ],
+    ids=repr,
+)
+def test_whatever_else_goes_wrong_keeps_the_parts(tmp_path, error):
     target = tmp_path / "made" / "out"
-    with pytest.raises(error):
-        resumable(target, error("stop"))
+    with pytest.raises(type(error)):
+        resumable(target, error)
+    assert not (unfinished_path(target) / "whole").exists()
     assert stat.S_IMODE(unfinished_path(target).stat().st_mode) == 0o700
     assert resumable(target) == ["part"]
     assert everything(tmp_path / "made") == ["out", "out/sub", "out/sub/file"]
+
+
+def test_what_a_kill_after_the_last_step_left_is_removed(tmp_path, monkeypatch):
+    """Wherever it came while the work was being removed."""
+    target = tmp_path / "out"
+    real, most = files.shutil.rmtree, [0]
+
+    def cut_short(path, **options):
+        most[0] -= 1
+        if most[0] < 0:
+            raise KeyboardInterrupt
+        real(path, **options)
+
+    for calls in range(4):
+        most[0] = calls + 1  # one is made at the beginning
+        monkeypatch.setattr(files.shutil, "rmtree", cut_short)
+        with suppress(KeyboardInterrupt):
+            resumable(target)
+        monkeypatch.undo()
+        with pytest.raises(InvalidInput, match="already exists"):
+            resumable(target)
+        assert everything(tmp_path) == ["out", "out/sub", "out/sub/file"]
+        shutil.rmtree(target)
+
+
+def test_a_lock_that_its_holder_has_just_removed_is_no_lock(tmp_path, monkeypatch):
+    target, real = tmp_path / "out", files._is_still_there
+
+    def removed_meanwhile(handle, path):
+        path.unlink()
+        return real(handle, path)
+
+    monkeypatch.setattr(files, "_is_still_there", removed_meanwhile)
+    with pytest.raises(InvalidInput, match="another process"):
+        resumable(target)
 
 
 def test_an_interruption_before_any_part_leaves_nothing(tmp_path):

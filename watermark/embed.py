@@ -19,7 +19,7 @@ from .merging import merge
 from .piecework import Engine, Job, Part, do_pieces, refuse_missing_engine
 from .release import RELEASE_NAME, Release
 from .restore import original_texts, restore
-from .sources import Source, source_of
+from .sources import LocalFiles, Source, source_of
 from .tables import PIECE_BYTES, Columns, Piece, join, pieces_of, refuse_empty
 from .texts import mark_text
 
@@ -236,7 +236,21 @@ def embed(
             marked = do_pieces(pieces, job, workers=workers, engine=engine)
             units, done = _collected(marked, progress)
             parts = _by_file(cut, done)
-        return _assemble(files, parts, unfinished.whole, header, len(units))
+            summary = _assemble(files, parts, unfinished.whole, header, len(units))
+        _refuse_changed(data, description["files"])
+        return summary
+
+
+def _refuse_changed(data: Source, before: object) -> None:
+    """Pieces are read one after the other: were a file another one meanwhile, two versions would be mixed.
+
+    Raises:
+        InvalidInput: If a file has changed since the run began.
+    """
+    if isinstance(data, LocalFiles) and data.identity() != before:
+        raise InvalidInput(
+            "the dataset has changed while it was read", "let nobody write to it meanwhile"
+        )
 
 
 @contextmanager

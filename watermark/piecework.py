@@ -12,7 +12,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -244,7 +244,7 @@ def _processes(job: Job, workers: int) -> Generator[Begin]:
         initargs=(job,),
     )
     try:
-        yield lambda piece, stem: pool.submit(_work, piece, stem).result
+        yield lambda piece, stem: _deaf_to_ctrl_c(pool.submit, _work, piece, stem).result
     except BrokenProcessPool as error:
         raise Interrupted(
             "a worker process was killed, perhaps for lack of memory",
@@ -253,6 +253,15 @@ def _processes(job: Job, workers: int) -> Generator[Begin]:
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _deaf_to_ctrl_c(start: Callable[..., Future[Part]], *arguments: object) -> Future[Part]:
+    """Start processes with Ctrl-C blocked: it would end them before `_begin_work` has them ignore it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return start(*arguments)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _settled(

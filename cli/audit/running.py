@@ -90,13 +90,32 @@ def run(job: Job) -> tuple[Outcome, ...]:
     Raises:
         InvalidInput: If the audit file is no longer the one registered, or names what is not there.
         VerificationError: If a kept outcome or the log was altered.
-        Interrupted: If somebody stopped it; the same call goes on.
+        Interrupted: If somebody stopped it, or the clock was set back; the same call goes on.
     """
     registered = job.registered
     with WorkFolder.opened(job.work, registered.pre_registration) as work:
         register(job)
+        _refuse_early(job)
         job.enter_command()
-        return _Run(job, work).outcomes()
+        outcomes = _Run(job, work).outcomes()
+        _refuse_early(job)
+        return outcomes
+
+
+def _refuse_early(job: Job) -> None:
+    """A report that claims to be older than its registration would be refused by whoever verifies it."""
+    registered = next(
+        entry.time
+        for entry in custody.verify(job.log).entries
+        if entry.details.get("what") == _REGISTERED
+        and entry.details.get("audit") == job.registered.pre_registration
+    )
+    if (at := now()) < registered.strftime("%Y-%m-%dT%H:%M:%SZ"):
+        raise Interrupted(
+            f"{job.log}: the audit was registered at {registered:%Y-%m-%dT%H:%M:%SZ}, and the clock of this "
+            f"machine says {at}",
+            "set it right; the same command goes on, and nothing is lost",
+        )
 
 
 @dataclass(slots=True)

@@ -168,6 +168,17 @@ def test_a_run_that_was_stopped_goes_on(job, monkeypatch, stop):
         assert "stopped by hand" in said(todo)
 
 
+def test_a_clock_that_was_set_back_stops_it_before_a_bundle_is_made(job, monkeypatch):
+    """Whoever verified the bundle would read that it is older than its registration."""
+    todo = job()
+    due = run_job(todo)
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "now", lambda: "2020-01-01T00:00:00Z")
+        with pytest.raises(Interrupted, match="the clock of this machine says 2020"):
+            run_job(todo)
+    assert run_job(todo) == due
+
+
 def test_failures_are_tried_again_only_if_asked(job, tmp_path):
     once = job()
     assert run_job(once)[1].reason

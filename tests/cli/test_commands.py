@@ -4,13 +4,16 @@ import hashlib
 import json
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
+import time
 
 import polars as pl
 import pytest
 from bookplate import __version__
+from bookplate.errors import InvalidInput
 from bookplate.files import unfinished_path
 from bookplate.watermark.keys import MarkingKey
 from bookplate.watermark.lexicon.lexicon import SHIPPED_TABLE
@@ -362,17 +365,60 @@ def test_usage_errors(run, folder, arguments):
     assert everything(folder) == before
 
 
+class PanicError(BaseException):
+    """As polars' panics: no Exception."""
+
+
 @pytest.mark.parametrize(
-    "error", [OSError(28, "No space left on device"), OSError(28, "No space left", "place")]
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device; make room"),
+        (OSError(28, "No space left", "place"), "place: No space left; make room"),
+        (pl.exceptions.ComputeError("No space left on device (os error 28)"), "the disk is full;"),
+        (MemoryError(), "memory ran out; free some"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "memory ran out;"),
+        (PanicError("message: Resource temporarily unavailable"), "memory ran out;"),
+    ],
+    ids=repr,
 )
-def test_a_full_disk_is_one_line_and_no_bug(run, folder, monkeypatch, error):
-    def full(*args, **kwargs):
+def test_what_ran_out_is_one_line_and_no_bug(run, folder, monkeypatch, error, said):
+    def lacking(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr("bookplate.watermark.tables.spliced.SplicedTable.write", full)
-    outcome = run(*EMBED, "data.jsonl", *TO_OUT)
-    place = "place: " if error.filename else ""
-    assert_refused(outcome, folder, everything(folder), f"error: {place}No space left")
+    monkeypatch.setattr("bookplate.watermark.tables.spliced.SplicedTable.write", lacking)
+    before = everything(folder)
+    code, out, err = run(*EMBED, "data.jsonl", *TO_OUT)
+    assert (code, out) == (75, "")
+    assert err.startswith(f"error: {said}")
+    assert err.count("\n") == 1
+    assert everything(folder) == before
+
+
+def test_a_lock_that_is_held_is_no_lack_of_memory(run, folder, monkeypatch):
+    def held(*args, **kwargs):
+        try:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        except BlockingIOError as error:
+            raise InvalidInput("another process is at work") from error
+
+    monkeypatch.setattr("bookplate.watermark.tables.spliced.SplicedTable.write", held)
+    assert run(*EMBED, "data.jsonl", *TO_OUT)[0] == 2
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_who_is_stopped_says_so_in_one_line(run, folder, monkeypatch, number, code):
+    def stopped(*args, **kwargs):
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+
+    monkeypatch.setattr("bookplate.watermark.piecework.mark_piece", stopped)
+    handler, before = signal.getsignal(number), everything(folder)
+    ended, out, err = run(*EMBED, "data.jsonl", *TO_OUT)
+    assert (ended, out) == (code, "")
+    assert err.startswith("error: stopped by ")
+    assert err.count("\n") == 1
+    assert everything(folder) == before
+    assert signal.getsignal(number) == handler
 
 
 def test_a_bug_says_so_in_one_line(run, folder, monkeypatch):

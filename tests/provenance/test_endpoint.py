@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import re
+import sqlite3
 import threading
 import traceback
 from contextlib import suppress
@@ -431,6 +432,27 @@ def test_the_file_of_answers_is_private_and_names_questions_by_digest(served, ho
     for path in (how.answers, how.answers.with_name(f"{how.answers.name}.lock")):
         assert path.stat().st_mode & 0o077 == 0
     assert b'"echo"' not in how.answers.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (sqlite3.OperationalError("database or disk is full"), "written: database or disk is full"),
+        (sqlite3.DatabaseError("file is not a database"), "not a file of answers"),
+    ],
+)
+def test_a_full_disk_is_not_taken_for_another_file(tmp_path, monkeypatch, error, said):
+    store = AnswerStore(tmp_path / "answers.sqlite")
+    store.add([("a", 1)])
+
+    def failing(*args, **kwargs):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", failing)
+        with pytest.raises(InvalidInput, match=said):
+            store.add([("b", 2)])
+    assert store.read(["a", "b"]) == {"a": 1}
 
 
 def test_the_default_file_is_in_the_users_cache(tmp_path, monkeypatch):

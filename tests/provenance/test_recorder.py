@@ -393,5 +393,20 @@ def test_a_second_process_is_refused(tmp_path):
     finally:
         other.kill()
         other.communicate()
+    # What was refused is no start: it would be the newest, and pass for what made the model.
+    assert inspect_recording(tmp_path / "run").n_attempts == 1
     taker.start(1)
     taker.close()
+
+
+def test_a_recording_that_was_killed_while_it_was_begun_is_gone_on_with(tmp_path):
+    Recorder(tmp_path / "run", seed=5)
+    commitments, opening = (
+        tmp_path / "run" / name for name in ("commitments.json", "private/opening.json")
+    )
+    before, secret = commitments.read_bytes(), opening.read_bytes()
+    commitments.unlink()
+    with pytest.raises(InvalidInput, match="another seed"):
+        Recorder(tmp_path / "run", seed=6)
+    Recorder(tmp_path / "run", seed=5)
+    assert (commitments.read_bytes(), opening.read_bytes()) == (before, secret)

@@ -670,6 +670,18 @@ def test_a_source_that_has_changed_is_refused(many, stopped):
         run(many, stopped)
 
 
+def test_a_source_that_changes_while_it_is_read_is_refused(tmp_path, many):
+    """Pieces before and after the change would be of two versions, and the manifest of neither."""
+
+    def append(rows):
+        with (many / "b.csv").open("a") as file:
+            file.write('"id x","more"\n')
+
+    with pytest.raises(InvalidInput, match="has changed while it was read"):
+        run(many, tmp_path / "out", progress=append)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_source_that_has_changed_behind_its_date_is_marked_anew(tmp_path, many, stopped):
     """Same length, same time: the bytes of each piece still tell."""
     path, found = many / "a.jsonl", (many / "a.jsonl").stat()

@@ -82,6 +82,10 @@ class RecordingFolder:
         name = f"attempt-{attempt:05}-rank-{rank:05}.journal"
         return self.path / "private" / "journals" / name
 
+    def lock(self, rank: int) -> Path:
+        """What keeps a second process from recording as the same rank."""
+        return self.path / "private" / "journals" / f"rank-{rank:05}.lock"
+
     def recorded_ranks(self, attempt: Attempt) -> list[int]:
         """Ranks whose journals of an attempt are here, ascending.
 
@@ -103,14 +107,23 @@ class RecordingFolder:
         return sorted(ranks)
 
     def create(self, seed: int, order: str) -> None:
-        """Make a folder that commits to a shuffle seed.
+        """Make a folder that commits to a shuffle seed; one that was killed half-way is gone on with.
 
         Raises:
-            InvalidInput: If there is a recording already, or the seed is none.
+            InvalidInput: If there is a recording already, or one of another seed was begun, or the seed is
+                none.
         """
-        opening = Opening.generate(seed, order)
-        self.make_private_folders()
-        opening.save(self.opening)
+        if self.opening.exists() and not self.exists():
+            opening = Opening.read(self.opening)
+            if (opening.seed, opening.order) != (seed, order):
+                raise InvalidInput(
+                    f"{self.path}: a recording of another seed or order was begun here",
+                    "begin in another folder",
+                )
+        else:
+            opening = Opening.generate(seed, order)
+            self.make_private_folders()
+            opening.save(self.opening)
         Commitments.to(opening).write(self.commitments)
 
     def make_private_folders(self) -> None:
@@ -128,8 +141,9 @@ class RecordingFolder:
             raise InvalidInput(f"{self.path}: cannot be written: {error.strerror}") from error
 
     def exists(self) -> bool:
-        """Whether there is a recording."""
-        return self.opening.exists()
+        """Whether there is a recording: secrets, and the commitment to them unless that was lost since."""
+        begun = self.commitments.exists() or any(self._attempts.glob("*.json"))
+        return begun and self.opening.exists()
 
     def is_sealed(self) -> bool:
         """Whether the transcript has been made."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ....errors import InvalidInput
+from ....files import file_locks
 
 __all__ = ["Rank", "RankLock"]
 
@@ -74,8 +75,7 @@ class RankLock:
     """
 
     def __init__(self, path: Path) -> None:
-        import fcntl
-
+        fcntl = file_locks()
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.lockf(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -95,6 +95,13 @@ class Recorder:
             InvalidInput: If another process is recording, or the recording has been sealed.
         """
         self._stop()
+        try:
+            self._begin(first_step, checkpoint)
+        except BaseException:
+            self._stop()
+            raise
+
+    def _begin(self, first_step: int, checkpoint: Mapping[str, Any] | None) -> None:
         decision = self._rank.agree(lambda: self._decision(first_step, checkpoint))
         if decision["attempt"]["first_step"] != first_step:
             raise InvalidInput(
@@ -104,9 +111,8 @@ class Recorder:
             )
         self._recording, self._attempt = decision["recording"], Attempt(**decision["attempt"])
         self._folder.make_private_folders()
-        journal = self._folder.journal(self._attempt.number, self._rank.number)
-        self._lock = RankLock(journal.with_name(f"rank-{self._rank.number:05}.lock"))
-        self._journal = JournalWriter(journal)
+        self._take_lock()
+        self._journal = JournalWriter(self._folder.journal(self._attempt.number, self._rank.number))
         self._next_step = first_step
 
     @property
@@ -234,6 +240,7 @@ class Recorder:
     def _decision(self, first_step: int, checkpoint: Mapping[str, Any] | None) -> dict[str, Any]:
         recording = Opening.read(self._folder.opening).seed_commitment
         self._folder.make_private_folders()
+        self._take_lock()  # before a start is written down: one that is refused must not become the newest
         parent = None
         if first_step and checkpoint is None:
             parent = max((attempt.number for attempt in self._folder.attempts()), default=None)
@@ -241,6 +248,10 @@ class Recorder:
             parent = int(checkpoint["attempt"])
         attempt = self._folder.begin_attempt(first_step, parent, self._rank.world_size)
         return {"recording": recording, "attempt": attempt.as_dict()}
+
+    def _take_lock(self) -> None:
+        if self._lock is None:
+            self._lock = RankLock(self._folder.lock(self._rank.number))
 
     def _started(self) -> Attempt:
         if self._attempt is None or self._journal is None:

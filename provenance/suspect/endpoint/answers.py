@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ....errors import InvalidInput
+from ....files import file_locks
 
 __all__ = ["AnswerStore", "default_store"]
 
@@ -83,8 +84,7 @@ class AnswerStore:
         Raises:
             InvalidInput: If the lock cannot be made beside the file.
         """
-        import fcntl
-
+        fcntl = file_locks()
         with self._writable():
             self._make_folder()
             handle = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -134,6 +134,11 @@ class AnswerStore:
                 sqlite3.connect(self._path, timeout=_WAIT, check_same_thread=False)
             ) as base:
                 yield base
+        except sqlite3.OperationalError as error:  # not of the file's contents, but of its place
+            raise InvalidInput(
+                f"{self._path}: cannot be read or written: {error}",
+                "mend that; every answer that came before is kept",
+            ) from error
         except (sqlite3.Error, json.JSONDecodeError) as error:
             raise InvalidInput(
                 f"{self._path}: not a file of answers: {error}", "name a new file"
