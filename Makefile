@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 OUT ?= bookplate-demo
 KRONFLUENCE ?= .venv/kronfluence
 
-.PHONY: demo test check docs bench bench-influence format clean help
+.PHONY: demo test faults check dist-check min-check docs notebooks bench bench-influence format clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
@@ -26,11 +26,32 @@ test: $(INSTALLED)   ## the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/stats/test_kernels.py tests/stats/test_ranking.py -q
 
+# FAULTS_SEED=N repeats the random moments of a run, which prints its N. Some of these need root.
+faults: $(INSTALLED) ## kill, fill the disk, take away input and memory, at random moments; some minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults -m faults -n 2 --dist loadscope
+
 # Types are checked through a link named bookplate, so that the checkout may have any name.
 check: $(INSTALLED)  ## formatting, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	cd $(VENV)/types && MYPYPATH=. ../bin/mypy --config-file bookplate/pyproject.toml -p bookplate
+
+dist-check: $(INSTALLED)  ## build sdist and wheel, install each into a clean environment and use it; some minutes
+	PYTHON=$(CURDIR)/$(BIN)/python .ci/dist-check
+
+# The lowest versions that pyproject.toml admits, on the tests that touch the most of other libraries.
+MIN_TESTS := tests/cli/test_commands.py tests/cli/test_detect_command.py tests/cli/test_embed_command.py \
+	tests/stats tests/provenance/test_suspect.py tests/watermark/test_embed.py tests/watermark/test_detect.py \
+	tests/provenance/test_custody_log.py
+$(VENV)/min/.installed: pyproject.toml constraints-min.txt
+	test -x $(@D)/bin/python || $$(command -v $(PYTHON) || command -v python3) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-min.txt torch setuptools
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-min.txt \
+		--editable '.[adapters,int8,ngrams,recording]' pytest pytest-xdist hypothesis mpmath pypdf build
+	touch $@
+
+min-check: $(VENV)/min/.installed  ## tests with the lowest versions of all dependencies, in an environment of their own
+	OMP_NUM_THREADS=1 $(VENV)/min/bin/python -m pytest -n 2 --dist loadfile $(MIN_TESTS)
 
 $(VENV)/.docs: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --editable '.[docs]'
@@ -40,6 +61,9 @@ $(VENV)/.docs: $(INSTALLED)
 # search in the pages: python -m http.server -d build/docs
 docs: $(VENV)/.docs  ## the documentation, into build/docs/index.html; nothing is loaded from elsewhere
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
+notebooks: $(INSTALLED)  ## execute the notebooks anew, and write their outputs into them
+	OMP_NUM_THREADS=1 $(BIN)/python notebooks/execute.py
 
 bench: $(INSTALLED)  ## benchmarks, some 20 minutes; RESULTS.md holds the last measured tables
 	for script in watermark stats calibration; do $(BIN)/python benchmarks/$$script.py || exit 1; done

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInput
+from .dry_run import all_asked
 from .options import AsJson, References, Seed
 from .output import print_json, print_note, print_table, working
 from .reaching import Reached, reach, reaches_models
@@ -62,6 +63,7 @@ def advise(
             alpha=alpha,
             power=power,
         )
+    all_asked()
     if as_json:
         print_json({"alpha": alpha, "power": power, "options": [asdict(o) for o in options]})
         return

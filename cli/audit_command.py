@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..display import counted
 from ..errors import InvalidInput
 from .options import AsJson
 from .output import print_json, print_note, print_rows, print_table, working
@@ -281,8 +282,12 @@ def _requests(registered: "Registered") -> str:
     if not asking:
         return "no endpoint"
     limits = registered.audit.budget
-    most = "no limit" if limits.max_queries is None else f"at most {limits.max_queries:,} requests"
-    return f"endpoints by {len(asking)} tests, {most} in all"
+    most = (
+        "no limit"
+        if limits.max_queries is None
+        else f"at most {counted(limits.max_queries, 'request')}"
+    )
+    return f"endpoints by {counted(len(asking), 'test')}, {most} in all"
 
 
 def _tell(

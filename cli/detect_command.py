@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInput
+from .dry_run import all_asked
 from .options import (
     Alpha,
     AsJson,
@@ -121,6 +122,7 @@ def detect(
         findings, labels = _by_recipient(asked, marking_key, recipient, committed or []), recipient
     else:
         findings = [_keyed(asked)]
+    all_asked()
     conclude(
         suspect,
         findings,

@@ -1,15 +1,17 @@
 """`bookplate watermark embed`: mark a dataset."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InvalidInput
+from ..errors import InsufficientEvidence, InvalidInput, reason_of
 from .option_groups import takes
 from .options import AsJson, IdColumn, TextColumn, TierName
 from .output import print_json, print_note, print_rows, quiet_libraries, working
@@ -234,6 +236,14 @@ def embed(
     ] = EngineName.LOCAL,
     text_column: TextColumn = "text",
     id_column: IdColumn = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="With --candidates llm: only count what would be sent; nothing is written.",
+            rich_help_panel=_WHICH,
+        ),
+    ] = False,
     as_json: AsJson = False,
     *,
     words: Words,
@@ -256,9 +266,23 @@ def embed(
         shards=default_shards if shards is None else shards,
     )
     candidates = words.open(rarer_only=mode is ModeName.LEXIMARK)
+    marked = partial(embed_file, source)
+    if dry_run:
+        _count_requests(
+            candidates,
+            lambda folder: marked(
+                folder,
+                MarkingKey.read(key),
+                marking,
+                candidates=candidates,
+                text_column=text_column,
+                id_column=id_column,
+            ),
+            as_json=as_json,
+        )
+        return
     with _resumable(out), working(f"marking {source}") as show:
-        summary = embed_file(
-            source,
+        summary = marked(
             out,
             MarkingKey.read(key),
             marking,
@@ -277,6 +301,24 @@ def embed(
         _show(summary, out)
 
 
+def _count_requests(
+    candidates: "CandidateSource", mark: Callable[[Path], object], *, as_json: bool
+) -> None:
+    """Mark into a folder that is thrown away, without an endpoint, and print what one would be asked."""
+    from ..provenance.suspect.endpoint import Rehearsal
+    from ..watermark.candidates.llm import LlmSource
+    from .dry_run import tell
+
+    if not isinstance(candidates, LlmSource):
+        raise InvalidInput(
+            "--dry-run counts the requests of --candidates llm", "no other source sends any"
+        )
+    candidates.rehearsal = Rehearsal()
+    with TemporaryDirectory() as folder, suppress(InsufficientEvidence):  # nothing was admitted
+        mark(Path(folder) / "out")
+    tell(candidates.rehearsal, as_json=as_json)
+
+
 def _named(option: str, name: str | None) -> str:
     if name is not None and not name.strip():
         raise InvalidInput(f"{option}: the name is empty", "leave the option out, or give a name")
@@ -293,7 +335,8 @@ def _words_in(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(
-            f"--protect {path}: cannot be read: {error}", "give a UTF-8 text file, one word a line"
+            f"--protect {path}: cannot be read: {reason_of(error)}",
+            "give a UTF-8 text file, one word a line",
         ) from error
     return [word for line in lines if (word := line.strip()) and not word.startswith("#")]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, reason_of
 from .options import Alpha, AsJson, Report, Seed
 from .output import effect_line
 
@@ -159,7 +159,7 @@ def _claimed_ids(path: Path) -> set[str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")  # an id may hold other line breaks
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path}: cannot be read as UTF-8 text: {error}") from error
+        raise InvalidInput(f"{path}: cannot be read as UTF-8 text: {reason_of(error)}") from error
     found = {line.removesuffix("\r") for line in lines if line.strip()}
     if not found:
         raise InvalidInput(f"{path}: names no document", "write one id per line")

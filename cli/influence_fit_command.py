@@ -39,7 +39,8 @@ def fit(
 ) -> None:
     """Fit the curvature that 'score' inverts, on a sample of the documents that the model was trained on.
 
-    Several processes: torchrun --no-python --nproc-per-node N bookplate influence fit ...
+    'bookplate influence plan' says before how much time and memory it takes. Several processes:
+    torchrun --no-python --nproc-per-node N bookplate influence fit ...
     """
     from ..provenance.influence import fit_factors
     from ..provenance.influence.corpus import Corpus

@@ -83,8 +83,9 @@ def score(
     """Say for each query which documents made it more likely, and by how much; writes index.html.
 
     A score is the change of the completion's log-probability, in nats, if the document had counted twice in
-    training. It is an approximation, and no proof that a document was trained on. Several processes: torchrun
-    --no-python --nproc-per-node N bookplate influence score ...
+    training. It is an approximation, and no proof that a document was trained on. 'bookplate influence plan'
+    says before how much time and memory it takes. Several processes: torchrun --no-python --nproc-per-node N
+    bookplate influence score ...
     """
     from ..provenance.influence import Damping, Factors
     from ..provenance.influence.corpus import Corpus

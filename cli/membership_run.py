@@ -22,6 +22,7 @@ from ..provenance.suspect import Suspect, TokenReader
 from ..stats import Effect, RocResult
 from ..watermark.tables import read_table
 from .csv_files import csv_file
+from .dry_run import all_asked
 from .membership_request import Material, Request, input_of, material_of, neighbours_of
 from .output import print_json, print_note, print_rows, print_table, working
 from .reaching import reach
@@ -51,6 +52,7 @@ def run_scores(request: Request, *, as_json: bool) -> None:
             progress=lambda n: show(f"scored {n:,} of {len(material.texts):,} texts"),
             **material.options,
         )
+    all_asked()
     found = {} if labels is None else separation(table, labels)
     frame = table.frame
     if labels is not None:
@@ -109,6 +111,7 @@ def run_inference(
             progress=lambda done: show(f"scored {done:,} of {n:,} texts"),
             **material.options,
         )
+    all_asked()
     finding = outcome.finding.about(inputs=(*material.inputs, *outcome.finding.inputs))
     frame = _both_sets(outcome, len(material.texts))
     ids = None if material.ids is None else [*material.ids, *([""] * len(others))]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..stats import Effect, Finding
 
 __all__ = [
+    "in_words",
     "print_error",
     "print_finding",
     "print_json",
@@ -178,10 +179,11 @@ def show_progress(done: int, total: int, seconds: float, *, unit: str = "tokens"
     """
     if done and seconds > 1:
         speed, left = done / seconds, seconds * (total - done) / done
-        _status.add(f"{done:,} of {total:,} {unit}, {speed:,.0f} a second, {_minutes(left)} left")
+        _status.add(f"{done:,} of {total:,} {unit}, {speed:,.0f} a second, {in_words(left)} left")
 
 
-def _minutes(seconds: float) -> str:
+def in_words(seconds: float) -> str:
+    """A time in the unit that suits it."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"

@@ -10,6 +10,7 @@ import typer
 
 from ..errors import InvalidInput
 from .advise_command import advise
+from .dry_run import all_asked
 from .options import Alpha, AsJson, References, Report, Seed
 from .output import working
 from .partition_command import partition
@@ -186,6 +187,7 @@ def query(
         with working(f"scoring {name}"):
             findings.append(chosen.test(read, window, model, references))
         accounts += accounts_of((model, *references))
+    all_asked()
     conclude(
         suspect,
         findings,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, reason_of
 from .options import Alpha, AsJson, Report, Seed, TextColumn
 from .output import working
 
@@ -215,7 +215,9 @@ def read_suspect_texts(texts: Path, column: str) -> "tuple[list[str], Input, lis
         try:
             text = texts.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
-            raise InvalidInput(f"{texts}: cannot be read as UTF-8 text: {error}") from error
+            raise InvalidInput(
+                f"{texts}: cannot be read as UTF-8 text: {reason_of(error)}"
+            ) from error
         return [text], Input(name=visible(texts.name), sha256=sha256_of_file(texts)), []
     dataset = AuditedDataset(texts, text_column=column)
     read = list(dataset.texts())

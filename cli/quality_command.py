@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .dry_run import all_asked
 from .options import AsJson, Seed, TextColumn
 from .output import print_json, print_rows, working
 from .reaching import Reached, reach, reaches_models
@@ -65,6 +66,7 @@ def quality(
             encoder=None if encoder is None else _opened(encoder, how.device),
             effect=effect,
         )
+    all_asked()
     if report is not None:
         import json
 

@@ -1,11 +1,14 @@
 """What is asked of models, for whoever holds their weights: writing the questions, and answering them."""
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .dry_run import all_asked, is_rehearsing
 from .options import AsJson, Seed, SuspectName, TextColumn
 from .output import print_json, print_rows, show_progress, working
 from .reaching import Reached, reach, reaches_models
@@ -160,8 +163,12 @@ def record(
     def show(done: int, total: int) -> None:
         show_progress(done, total, time.monotonic() - begin, unit="questions")
 
-    with working(f"asking {suspect}"):
+    with ExitStack() as stack:
+        if is_rehearsing():  # made-up answers go where nobody takes them for others
+            out = Path(stack.enter_context(TemporaryDirectory())) / out.name
+        stack.enter_context(working(f"asking {suspect}"))
         record_answers(asked, model, out, with_tokens=tokens, on_progress=show)
+    all_asked()
     _say(out, len(asked.asked), sha256_of_file(out), "answers", as_json)
 
 

@@ -1,14 +1,16 @@
 """How models are reached: options that every command which opens one takes, said once."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .dry_run import is_rehearsing, rehearse, rehearsed_model
 from .option_groups import takes
 from .output import quiet_libraries, show_progress
 
@@ -105,9 +107,32 @@ class Reached:
             rich_help_panel=_ENDPOINT,
         ),
     ] = False
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only count the requests and tokens; nothing is sent, scored or written.",
+            rich_help_panel=_ENDPOINT,
+        ),
+    ] = False
 
 
-reaches_models = takes(Reached, "how")
+def reaches_models(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of `Reached`; with --dry-run it runs until `all_asked`."""
+
+    @functools.wraps(command)
+    def run(*given: Any, how: Reached, **named: Any) -> Any:
+        if not how.dry_run:
+            return command(*given, how=how, **named)
+        rehearse(
+            lambda: command(*given, how=how, **named),
+            max_queries=how.max_queries,
+            max_tokens=how.max_tokens,
+            as_json=bool(named.get("as_json")),
+        )
+        return None
+
+    return takes(Reached, "how")(run)
 
 
 def reach(suspect: str, references: Sequence[str], how: Reached) -> "tuple[Suspect, list[Suspect]]":
@@ -121,7 +146,8 @@ def reach(suspect: str, references: Sequence[str], how: Reached) -> "tuple[Suspe
     Returns:
         The suspect, and the references in their order. They show their progress on standard error.
     """
-    quiet_libraries()
+    if not is_rehearsing():
+        quiet_libraries()
     endpoint = endpoint_of(how)
     adapters = [how.adapter, *(None for _ in references)]
     opened = [
@@ -163,6 +189,8 @@ def open_model(
         endpoint: How endpoints are reached.
         adapter: Adapter to merge into its weights.
     """
+    if is_rehearsing():
+        return rehearsed_model(name, endpoint)
     from ..provenance.suspect import open_suspect
     from ..provenance.suspect.local import Dtype, Loading
 

@@ -7,6 +7,7 @@ import typer
 
 from .options import AsJson
 from .output import print_json, print_note, print_rows, working
+from .verdicts import may_not_hold
 
 if TYPE_CHECKING:
     from ..provenance.palimpsest.recording import Commitments, Summary
@@ -101,7 +102,7 @@ def verify(
     """Hold a sealed recording against its commitments."""
     from ..provenance.palimpsest.recording import NOT_CHECKED, verify_recording
 
-    with working(f"verifying {folder}"):
+    with may_not_hold(as_json=as_json), working(f"verifying {folder}"):
         commitments = verify_recording(folder, published=published)
     _show(commitments, published or folder / "commitments.json", as_json)
     for open_question in NOT_CHECKED:

@@ -19,6 +19,7 @@ from ..errors import InvalidInput
 from ..files import new_folder
 from ..stats import AdjustMethod, Effect, Finding, adjust, format_p
 from ..stats.report import AuditReport, Exhibit, render_html
+from .configuration import applied
 from .output import effect_line, print_finding, print_json, print_rows, print_table
 
 if TYPE_CHECKING:
@@ -65,9 +66,11 @@ def now() -> str:
 def repeat_command() -> str:
     """The command line that is running, as a shell would take it again.
 
-    Without --report, whose folder exists when the command is read.
+    With the options that stand in bookplate.toml or in the environment, and without --report, whose folder
+    exists when the command is read.
     """
-    words = iter(sys.argv[1:])
+    typed = sys.argv[1:]
+    words = iter([*typed, *(word for setting in applied(typed) for word in setting.words)])
     kept = []
     for word in words:
         if word == "--report":

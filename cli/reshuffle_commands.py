@@ -1,16 +1,18 @@
 """`bookplate palimpsest retrain` and `reshuffle`: does a text prefer my model to others of its kind?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..display import counted
 from ..errors import InvalidInput
+from .dry_run import all_asked
 from .options import Alpha, AsJson, Report, TextColumn
-from .output import print_json, print_note, print_rows, quiet_libraries, working
+from .output import in_words, print_json, print_note, print_rows, quiet_libraries, working
 from .partition_command import read_suspect_texts
 from .reaching import Reached, reach, reaches_models
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..provenance.palimpsest import ReshuffleResult
     from ..provenance.palimpsest.retraining import FinishedRuns
+    from ..provenance.palimpsest.retraining.foresight import Outlook
     from ..stats import Input
 
 __all__ = ["Heard", "about_the_runs", "hear", "names_of_runs", "register"]
@@ -72,6 +75,12 @@ def retrain(
         Path | None,
         typer.Option(help="Folder of the tokenizer; default: the checkpoint's own."),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Only say how many runs and steps there are; one batch is timed."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train what followed a checkpoint again, in the true order and in others, for 'reshuffle'.
@@ -93,6 +102,13 @@ def retrain(
     from ..provenance.palimpsest.retraining.settings import trainer_of
 
     make_trainer = trainer_of(checkpoint, settings, str(training))
+    if dry_run:
+        from ..provenance.palimpsest.retraining.foresight import outlook
+
+        with working("reading the transcript"):
+            ahead = outlook(checkpoint, transcript, out, make_trainer, orders=orders)
+        _show_outlook(ahead, as_json=as_json)
+        return
     with working("reading the transcript") as say:
         runs = train_all(
             checkpoint,
@@ -114,6 +130,20 @@ def retrain(
         print_note(
             "There is no tokenizer beside the models: lay one into each folder to score texts with them."
         )
+
+
+def _show_outlook(ahead: "Outlook", *, as_json: bool) -> None:
+    if as_json:
+        print_json({"dry_run": True, **asdict(ahead), "seconds": ahead.seconds})
+        return
+    print_rows([
+        ("runs", f"{ahead.runs:,}, of which {ahead.finished:,} are there"),
+        ("steps of each", f"{ahead.steps:,}"),
+        ("sequences of each", f"{ahead.sequences:,} with {ahead.tokens:,} tokens"),
+        ("one batch", f"{ahead.batch_seconds:.3g} s, {ahead.batches_per_step:,} in a step"),
+        ("about", f"{in_words(ahead.seconds)} for the runs that are left"),
+    ])
+    print_note("Estimated from one batch: optimizer steps and saving come on top.")
 
 
 @reaches_models
@@ -179,8 +209,8 @@ def reshuffle(
     said, also = about_the_runs(known, names, released)
     if alpha * len(names) < 1 - 1e-9:
         print_note(
-            f"With {len(names) - 1} other orders p cannot fall below {1 / len(names):.2g}, so that no text "
-            f"can reach --alpha {alpha:g}."
+            f"With {counted(len(names) - 1, 'other order')} p cannot fall below {1 / len(names):.2g}, so "
+            f"that no text can reach --alpha {alpha:g}."
         )
     suspect, audited, listing = read_suspect_texts(texts, text_column)
     innocent, control_input = _controls(controls, text_column)
@@ -189,6 +219,7 @@ def reshuffle(
         with working(f"scoring under {name}"):
             heard.append(hear(name, [*suspect, *innocent], how))
         refuse_same_run(heard)  # now, not after the last of twenty
+    all_asked()
     done = reshuffle_test(
         suspect,
         heard[0],

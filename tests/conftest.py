@@ -8,6 +8,7 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numba
 import pytest
 import torch
 from bookplate.cli.demo.corpus import docstrings
@@ -63,6 +64,15 @@ def shuffled_english(english) -> list[str]:
     texts = list(english)
     random.Random(5).shuffle(texts)
     return texts
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _few_threads():
+    """Two workers share two cores; and numba's kernels hand torch their number of threads, by OpenMP."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

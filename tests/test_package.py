@@ -1,12 +1,16 @@
 """The house: packages listed, imports that point down, nothing heavy before it is needed."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import bookplate
 import pytest
+import yaml
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("stats", "provenance", "watermark", "cli")
@@ -127,3 +131,68 @@ except SystemExit as done:
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["watermark", "embed", "--help"]])
 def test_help_imports_nothing_heavy(arguments):
     assert not loaded_after(HELP.format(arguments=arguments)) & NONE_OF_THESE
+
+
+# What pip is told.
+
+
+def ranges():
+    """Lower bound of every requirement, extras included, by its normalised name."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    found = {}
+    for text in [*project["dependencies"], *(text for extra in extras for text in extra)]:
+        name, low = re.fullmatch(r"([\w.-]+)>=([\d.]+)(?:,<[\d.]+)?", text).groups()
+        assert found.setdefault(normalised(name), low) == low, f"{name} has two lower bounds"
+    return found
+
+
+def normalised(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(file):
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {normalised(name): version for name, version in pairs}
+
+
+def test_the_lowest_versions_are_those_of_the_ranges():
+    assert pins("constraints-min.txt") == ranges()
+
+
+def test_every_requirement_has_an_exact_version_within_its_range():
+    exact = pins("constraints.txt")
+    for name, low in ranges().items():
+        assert Version(exact[name]) >= Version(low), name
+
+
+# What strangers read.
+
+
+def test_the_workflow_runs_what_every_change_must_pass():
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    jobs = yaml.safe_load(workflow)["jobs"]
+    assert [step["run"] for step in jobs["gate"]["steps"] if "run" in step] == ["bash .ci/run"]
+    used = [step["uses"] for job in jobs.values() for step in job["steps"] if "uses" in step]
+    assert used
+    assert all(re.fullmatch(r"actions/[a-z-]+@v\d+\.\d+\.\d+", action) for action in used)
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    runs = [step.get("run", "") for job in jobs.values() for step in job["steps"]]
+    assert {run.split()[1] for run in runs if run.startswith("make ")} <= targets
+
+
+def test_the_citation_is_of_this_version():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= cited.keys()
+    assert cited["cff-version"] == "1.2.0"
+    assert cited["version"] == bookplate.__version__
+    assert cited["type"] == "software"
+
+
+def test_nobody_is_invented():
+    """What only a person can say is marked as such, and no address stands there meanwhile."""
+    for name in ("SECURITY.md", "CONTRIBUTING.md", "CITATION.cff"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert "TO BE FILLED IN" in text
+        assert not re.search(r"[\w.]+@[\w-]+\.\w+", text)

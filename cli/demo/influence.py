@@ -52,7 +52,8 @@ def make_influence_run(
     ids = [f"scipy-{number}" for number in range(len(about) + len(others))]
     table = {"id": ids, "text": [*about, *others], "source": ["scipy"] * len(ids)}
     pl.DataFrame(table).write_parquet(folder / "documents.parquet")
-    (folder / "claimed.txt").write_text("".join(f"{name}\n" for name in ids[: len(about)]))
+    claimed_ids = "".join(f"{name}\n" for name in ids[: len(about)])
+    (folder / "claimed.txt").write_text(claimed_ids, encoding="utf-8")
     with (folder / "queries.jsonl").open("w", encoding="utf-8") as file:
         for name, (prompt, completion) in _QUERIES.items():
             line = {"id": name, "prompt": prompt, "completion": completion}

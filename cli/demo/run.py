@@ -166,11 +166,11 @@ class _Secrets:
         if not signing_key.exists():
             SigningKey.generate().save(signing_key)
         if not order_file.exists():
-            order_file.write_text(secrets.token_hex(8))
+            order_file.write_text(secrets.token_hex(8), encoding="utf-8")
         return cls(
             key_file=key_file,
             signing_key=signing_key,
-            order_seed=int(order_file.read_text(), 16),
+            order_seed=int(order_file.read_text(encoding="utf-8"), 16),
         )
 
 

@@ -27,7 +27,7 @@ from rfc8785 import CanonicalizationError
 
 from ...display import visible
 from ...errors import InvalidInput, VerificationError
-from ...files import canonical_json, hexadecimal
+from ...files import canonical_json, file_locks, hexadecimal
 from .redaction import REDACTED, is_secret_name, redact, redacted_text
 from .strict_json import canonical_object, fields_of
 
@@ -35,6 +35,7 @@ __all__ = ["LogEntry", "VerifiedLog", "append", "verify", "verify_bytes"]
 
 _FORMAT = "bookplate-custody/1"
 _BEGINNING = "0" * 64
+_START = b'{"action":'  # of every entry, its names being sorted
 _INTERRUPTED = "interrupted"
 _LONGEST_LINE = 1 << 20
 _LARGEST = 256 << 20
@@ -224,6 +225,7 @@ def _verified(data: bytes, where: str) -> VerifiedLog:
     lines = data.split(b"\n")
     if not lines[-1]:
         lines.pop()  # nothing follows the last line feed
+    _refuse_other_text(lines, where)
     entries: list[LogEntry] = []
     fragments: list[int] = []
     undeclared: list[int] = []
@@ -247,6 +249,12 @@ def _verified(data: bytes, where: str) -> VerifiedLog:
     return VerifiedLog(
         tuple(entries), previous, tuple(fragments), bool(undeclared), len(lines), tuple(set_back)
     )
+
+
+def _refuse_other_text(lines: Sequence[bytes], where: str) -> None:
+    """A file that never was a log must not pass for one whose only line was cut short."""
+    if lines and not (lines[0].startswith(_START) or _START.startswith(lines[0])):
+        raise VerificationError(f"{where}, line 1: no entry of a custody log")
 
 
 def _entry_or_none(line: bytes, where: str, number: int, previous: str) -> LogEntry | None:
@@ -330,6 +338,7 @@ def _redacted(value: Any, name: str = "") -> Any:
 @contextmanager
 def _locked(path: Path) -> Generator[int]:
     """The log, open for reading and appending, ours alone; the system lets go of it if we are killed."""
+    file_locks()  # the flags below are POSIX's too; a log can be verified without
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         handle = os.open(path, flags, 0o600)
@@ -343,12 +352,12 @@ def _locked(path: Path) -> Generator[int]:
 
 
 def _take_lock(handle: int, path: Path) -> None:
-    import fcntl  # not on Windows, where a log can still be verified
-
+    fcntl = file_locks()
     until = time.monotonic() + _PATIENCE
     while True:
         try:
-            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
         except BlockingIOError:
             if time.monotonic() > until:
                 raise InvalidInput(

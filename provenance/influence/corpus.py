@@ -1,7 +1,7 @@
 """Documents of a corpus on disk: read, drawn from, cut into sequences."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ...errors import InvalidInput
+from ...errors import InvalidInput, reason_of
 from ...files import sha256_of_file
 from ..palimpsest.ngrams import ModelTokenizer, Tokenizer
 from ..palimpsest.transcript.tables import SUFFIXES, frames_of, schema_of
@@ -91,7 +91,7 @@ class Corpus:
         try:
             return {p.relative_to(root).as_posix(): sha256_of_file(p) for p in self.files()}
         except OSError as error:
-            raise InvalidInput(f"{self.path}: cannot be read: {error}") from error
+            raise InvalidInput(f"{self.path}: cannot be read: {reason_of(error)}") from error
 
     def documents(self) -> DocumentFiles:
         """The documents, batch by batch."""
@@ -151,8 +151,7 @@ class Corpus:
         """Position of the first row, and rows of a column as texts."""
         first = 0
         for path in self.files():
-            if column not in schema_of(path):
-                raise InvalidInput(f"{path}: has no column '{column}'")
+            _refuse_missing(path, [column])
             for frame in frames_of(path, [column], _ROWS):
                 rows = frame[column].to_list()
                 yield first, [None if value is None else str(value) for value in rows]
@@ -167,8 +166,7 @@ class Corpus:
         columns = [self.column] if self.id_column is None else [self.column, self.id_column]
         position = 0
         for path in self.files():
-            if missing := [name for name in columns if name not in schema_of(path)]:
-                raise InvalidInput(f"{path}: has no column '{missing[0]}'")
+            _refuse_missing(path, columns)
             for frame in frames_of(path, columns, _ROWS):
                 texts = frame[self.column]
                 if texts.dtype not in {pl.String, pl.Null}:
@@ -248,3 +246,13 @@ class _NamedFiles(DocumentFiles):
                 "give each an id of its own, or leave out --id-column",
             )
         return found
+
+
+def _refuse_missing(path: Path, columns: Sequence[str]) -> None:
+    found = list(schema_of(path))
+    if not found:
+        raise InvalidInput(f"{path}: is empty", "give a file with at least one row")
+    if missing := [name for name in columns if name not in found]:
+        raise InvalidInput(
+            f"{path}: has no column '{missing[0]}'", f"its columns are {', '.join(found)}"
+        )

@@ -61,7 +61,8 @@ def free_memory(
     free = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")]
     try:
         limit, used = (
-            (control_group / name).read_text().strip() for name in ("memory.max", "memory.current")
+            (control_group / name).read_text(encoding="utf-8").strip()
+            for name in ("memory.max", "memory.current")
         )
         free.extend([] if limit == "max" else [max(int(limit) - int(used), 0)])
     except OSError:

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from ...errors import InvalidInput
+from ...errors import InvalidInput, reason_of
 from ...files import new_file, read_json, sha256_of_file
 from ...stats import Input
 from .choosing import NextCandidates
@@ -88,7 +88,7 @@ def read_run(folder: Path) -> FinishedRun:
         with path.open("rb") as file:
             table = pl.read_parquet(file)
     except (OSError, KeyError, pl.exceptions.PolarsError) as error:
-        raise InvalidInput(f"{path}: cannot be read: {error}", "score again") from error
+        raise InvalidInput(f"{path}: cannot be read: {reason_of(error)}", "score again") from error
     _refuse_incomplete(record, table, folder)
     name = folder.resolve().name
     inputs = (

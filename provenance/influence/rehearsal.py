@@ -245,6 +245,10 @@ def model_without_weights(path: Path) -> nn.Module:
     Raises:
         InvalidInput: If there is none, or it describes no causal language model.
     """
+    if not path.exists():
+        raise InvalidInput(
+            f"{path}: no such folder", "give a model folder, or a config.json; the hub is not asked"
+        )
     file = path / "config.json" if path.is_dir() else path
     read_json(file, "a model's configuration")
     try:

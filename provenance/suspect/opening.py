@@ -1,10 +1,9 @@
 """From what the user names to a suspect."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import InvalidInput
 from .base import Suspect
+from .naming import hub_options, is_local
 
 if TYPE_CHECKING:
     from .endpoint import Reaching
@@ -45,11 +44,8 @@ def open_suspect(
         from .recorded.suspect import open_recorded
 
         return open_recorded(name)
+    if is_local(name):
+        hub_options(name)  # refuses a folder that is missing, before torch is imported
     from .local import TransformersSuspect
 
-    path = Path(name)
-    if not path.exists() and (name.count("/") != 1 or name.startswith(("/", ".", "~"))):
-        raise InvalidInput(
-            f"{name}: no such folder", "give a model folder, or owner/model on the hub"
-        )
     return TransformersSuspect.open(name, loading, context=context)

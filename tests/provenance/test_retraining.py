@@ -668,6 +668,28 @@ def seed_of(checkpoint, transcript):
     return int.from_bytes(digest[:6], "big")
 
 
+def test_a_dry_run_of_retraining_counts_the_steps_and_writes_nothing(
+    run, training, checkpoint, tmp_path
+):
+    (tmp_path / "args.json").write_text(json.dumps(TRAINING))
+    order = [checkpoint, training / "transcript.parquet", tmp_path / "out"]
+    options = ["--training", tmp_path / "args.json", "--orders", 2, "--dry-run"]
+    code, out, error = run("retrain", *order, *options, "--json")
+    assert (code, error) == (0, None)
+    told = json.loads(out)
+    assert (told["runs"], told["finished"], told["steps"]) == (3, 0, STEPS - CHECKPOINT)
+    assert told["sequences"] == (STEPS - CHECKPOINT) * BATCH - 1
+    assert told["tokens"] == 6 * told["sequences"]
+    assert told["batches_per_step"] == TRAINING["gradient_accumulation_steps"]
+    batches = 3 * told["steps"] * told["batches_per_step"]
+    assert told["seconds"] == pytest.approx(batches * told["batch_seconds"])
+    assert told["batch_seconds"] > 0
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out" / "true").mkdir(parents=True)
+    assert json.loads(run("retrain", *order, *options, "--json")[1])["finished"] == 1
+    assert "runs" in run("retrain", *order, *options)[1]
+
+
 def test_the_commands(run, training, runs, checkpoint, tokenizer, tmp_path):
     """What the claimant's model was trained on last it likes best; with its tokenizer it can be asked."""
     (tmp_path / "args.json").write_text(json.dumps(TRAINING))

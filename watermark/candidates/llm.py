@@ -24,6 +24,7 @@ from ...provenance.suspect.endpoint.http_client import (
     Question,
     Reply,
 )
+from ...provenance.suspect.endpoint.rehearsal import Rehearsal, foreseen_of
 from ..selection import Budget, Slot
 from ..source_identity import SourceIdentity
 from .base import Proposal, settled
@@ -62,12 +63,16 @@ class LlmSource:
         budget: How many words may be replaced; default: 5 per sentence. Twice as many are asked
             about, the most surprising ones.
 
+    Attributes:
+        rehearsal: If set, nothing is sent: it counts what would be, and no word is admitted for it.
+
     Raises:
         InvalidInput: If the address is none, would send a token unencrypted over a network, or a
             limit makes no sense.
     """
 
     reads_context = True
+    rehearsal: Rehearsal | None = None
 
     def __init__(
         self,
@@ -89,6 +94,7 @@ class LlmSource:
             raise InvalidInput(f"expected most >= 1, got {most}")
         self._model = model
         self._kept = AnswerStore(answers)
+        self._invented: dict[str, list[str]] = {}
         self._most = most
         self._rules = Rules(protect, rarer_only=rarer_only)
         self._budget = Budget() if budget is None else budget
@@ -129,11 +135,11 @@ class LlmSource:
     def _answers(self, contexts: Sequence[Context]) -> list[list[str]]:
         """What the model names for each place; equal places are asked about once."""
         questions = {context: self._question(context) for context in contexts}
-        known = self._kept.read(questions.values())
+        known = self._kept.read(questions.values()) | self._invented
         new = [context for context, question in questions.items() if question not in known]
         if new:
             self._ask_all(new, questions)
-            known = self._kept.read(questions.values())
+            known = self._kept.read(questions.values()) | self._invented
         return [known[questions[context]] for context in contexts]
 
     def _question(self, context: Context) -> str:
@@ -152,7 +158,13 @@ class LlmSource:
             self._kept.add(zip(asked, named, strict=True))
             return 0
 
-        self._api.ask_all([self._request(prompt) for prompt in prompts], accept)
+        requests = [self._request(prompt) for prompt in prompts]
+        if self.rehearsal is None:
+            self._api.ask_all(requests, accept)
+            return
+        for request in requests:
+            self.rehearsal.count(f"{self._api.url}#{self._model}", foreseen_of(request))
+        self._invented |= {questions[context]: [] for context in contexts}
 
     def _request(self, prompt: str) -> Question:
         message = {"role": "user", "content": prompt}

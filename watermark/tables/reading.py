@@ -47,10 +47,9 @@ def table_file(path: Path) -> Format:
     """
     if path.is_dir():
         raise InvalidInput(f"{path}: is a folder", "name one file in it")
-    known = format_of(path)
     if not path.is_file():
         raise InvalidInput(f"{path}: no such file")
-    return known
+    return format_of(path)
 
 
 def dataset_files(source: Path, *, but: str = "") -> dict[str, Path]:

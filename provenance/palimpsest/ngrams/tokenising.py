@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ....errors import InvalidInput
 from ....files import canonical_json
 from ....stats import Input
+from ...suspect.naming import hub_options
 from .matching import Index, joined
 
 __all__ = ["ModelTokenizer", "Tokenizer", "WordTokenizer", "refuse_other_tokenizer"]
@@ -84,10 +85,13 @@ class ModelTokenizer:
     """
 
     def __init__(self, name: str) -> None:
+        where = hub_options(name)
         from transformers import AutoTokenizer
 
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(
+                name, trust_remote_code=False, **where
+            )
         except Exception as error:  # transformers raises whatever its backends raise
             lines = str(error).splitlines() or [type(error).__name__]
             raise InvalidInput(

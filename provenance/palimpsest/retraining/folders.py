@@ -14,7 +14,7 @@ from typing import Any
 
 from ....display import visible
 from ....errors import InvalidInput
-from ....files import canonical_json, new_file, new_folder, read_json, sha256_of_file
+from ....files import canonical_json, file_locks, new_file, new_folder, read_json, sha256_of_file
 from ....stats import Input
 from .checkpoint import TRAINING_ARGS
 
@@ -93,8 +93,7 @@ class RunFolders:
         Raises:
             InvalidInput: If another process is at work here, or the folder cannot be made.
         """
-        import fcntl
-
+        fcntl = file_locks()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError, safe_open
 
 from ....display import visible
-from ....errors import InvalidInput
+from ....errors import InvalidInput, reason_of
 from ....files import sha256_of_file
 from .folders import FinishedRuns
 
@@ -120,7 +120,9 @@ def _pairs(run: Path, released: Path) -> "Iterator[tuple[tuple[str, Tensor], Ten
                         None if there is None else there.get_tensor(name),
                     )
         except (SafetensorError, OSError) as error:
-            raise InvalidInput(f"{released} or {run}: cannot be read: {error}") from error
+            raise InvalidInput(
+                f"{released} or {run}: cannot be read: {reason_of(error)}"
+            ) from error
 
 
 def _shapes(folder: Path) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -133,7 +135,7 @@ def _shapes(folder: Path) -> dict[str, tuple[tuple[int, ...], str]]:
                     view = file.get_slice(name)
                     found[name] = (tuple(view.get_shape()), str(view.get_dtype()))
         except (SafetensorError, OSError) as error:
-            raise InvalidInput(f"{path}: cannot be read: {error}") from error
+            raise InvalidInput(f"{path}: cannot be read: {reason_of(error)}") from error
     return found
 
 

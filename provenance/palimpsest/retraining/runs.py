@@ -79,8 +79,7 @@ def retrain(
             trained on something else than the run's sequences in their order.
         InsufficientEvidence: If there is no order to change.
     """
-    if not 1 <= orders <= MOST_ORDERS:
-        raise InvalidInput(f"expected 1 to {MOST_ORDERS:,} other orders, got {orders}")
+    refuse_other_orders(orders)
     if seed is not None and not 0 <= seed < 2**53:
         raise InvalidInput(f"expected a seed in [0, 2**53), got {seed}")
     start, source = Checkpoint.read(checkpoint), TranscriptSource.open(transcript)
@@ -89,7 +88,10 @@ def retrain(
     doubts = [*doubts_about(phase), *([] if seed is None else [_CHOSEN])]
     for doubt in doubts:
         progress(doubt)
-    inputs = {"checkpoint": start.digest(), "transcript": source.identity().sha256}
+    inputs: dict[str, object] = {
+        "checkpoint": start.digest(),
+        "transcript": source.identity().sha256,
+    }
     if seed is None:
         seed = _seed_of(inputs)
     inputs |= {"seed": seed, "doubts": doubts}
@@ -101,7 +103,7 @@ def retrain(
             progress(f"training {folders.name(number)}")
             rows = PhaseRows(phase, phase.order(number, seed))
             trainer = make_trainer(rows, folders.work(number))
-            _fit(trainer, start, phase, folders.work(number))
+            refuse_other_training(trainer, start, phase, folders.work(number))
             job = {**inputs, "arguments": _arguments(trainer)}
             rank.agree(partial(folders.begin, job))
             if not finished[number]:
@@ -157,7 +159,19 @@ def _run(
     wait_for_all()
 
 
-def _fit(trainer: "Trainer", start: Checkpoint, phase: LastPhase, work: Path) -> None:
+def refuse_other_orders(orders: int) -> None:
+    """Refuse a number of other orders that makes no test.
+
+    Raises:
+        InvalidInput: If it is none.
+    """
+    if not 1 <= orders <= MOST_ORDERS:
+        raise InvalidInput(f"expected 1 to {MOST_ORDERS:,} other orders, got {orders}")
+
+
+def refuse_other_training(
+    trainer: "Trainer", start: Checkpoint, phase: LastPhase, work: Path
+) -> None:
     """Refuse a trainer that would not repeat the training; tell it how long that was."""
     args = trainer.args
     if Path(args.output_dir).resolve() != work.resolve():

@@ -2,6 +2,7 @@
 
 from .budget import Budget
 from .http_client import Patience
+from .rehearsal import Foreseen, Rehearsal
 from .suspect import EndpointSuspect, Reaching
 
-__all__ = ["Budget", "EndpointSuspect", "Patience", "Reaching"]
+__all__ = ["Budget", "EndpointSuspect", "Foreseen", "Patience", "Reaching", "Rehearsal"]

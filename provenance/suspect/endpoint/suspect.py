@@ -32,6 +32,7 @@ from .echo import (
 )
 from .http_client import Api, Patience, Question, Reply
 from .pieces import Piece, context_before, pieces_of
+from .rehearsal import Rehearsal, RehearsedAsker
 from .sampling import Draw, continuations_of, draw_question, shares
 
 __all__ = ["Budget", "EndpointSuspect", "Reaching"]
@@ -60,6 +61,7 @@ class Reaching:
         chat: Whether texts are continued through `/chat/completions`, for models that know no other way.
         budget: What may be spent.
         patience: How often and how long to try.
+        rehearsal: If given, nothing is sent: it counts what would be.
 
     Raises:
         InvalidInput: If pieces would be too short.
@@ -72,6 +74,7 @@ class Reaching:
     chat: bool = False
     budget: Budget = field(default_factory=Budget)
     patience: Patience = field(default_factory=Patience)
+    rehearsal: Rehearsal | None = None
 
     def __post_init__(self) -> None:
         if self.longest is not None and self.longest < 2:
@@ -99,7 +102,9 @@ class EndpointSuspect:
         self._api = Api(url, token_variable=self._how.token_variable, patience=self._how.patience)
         answers = self._how.answers
         store = default_store() if answers is None else AnswerStore(answers)
-        self._asker = Asker(self._api, model, store, self._how.budget)
+        asking = (self._api, model, store, self._how.budget)
+        rehearsal = self._how.rehearsal
+        self._asker = Asker(*asking) if rehearsal is None else RehearsedAsker(rehearsal, *asking)
         self._model = model
         self._one_sample_at_once = False
         self.identity = self._identified()

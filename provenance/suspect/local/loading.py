@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,7 @@ from transformers import AutoTokenizer
 from ....errors import InvalidInput
 from ....files import canonical_json
 from ....stats import Input
+from ..naming import hub_options
 from .devices import device_named, first_line
 from .folders import folder_digest, refuse_unsafe, refuse_unsafe_adapter, weights_digest
 
@@ -72,12 +74,13 @@ def load(kind: Any, name: str, how: Loading | None = None) -> Loaded:
     """
     how = Loading() if how is None else how
     folder = Path(name)
+    where = hub_options(name)
     if folder.exists():
         refuse_unsafe(folder)
     place = device_named(how.device)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        model = _weights(kind, name, how, place)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
+        model = _weights(kind, name, how, place, where)
     except InvalidInput:
         raise
     except Exception as error:  # transformers raises whatever its backends raise
@@ -97,8 +100,10 @@ def load(kind: Any, name: str, how: Loading | None = None) -> Loaded:
     return Loaded(model, tokenizer, Input(name=shown, sha256=digest))
 
 
-def _weights(kind: Any, name: str, how: Loading, place: torch.device) -> Any:
-    options: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False}
+def _weights(
+    kind: Any, name: str, how: Loading, place: torch.device, where: Mapping[str, Any]
+) -> Any:
+    options: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False, **where}
     if how.dtype is Dtype.INT8:
         return kind.from_pretrained(name, **options, **_in_8_bit(place))
     return kind.from_pretrained(name, dtype=getattr(torch, how.dtype), **options).to(place)

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ....errors import InvalidInput
-from ....files import canonical_json, new_file
+from ....files import canonical_json, file_locks, new_file
 from ....stats import Input
 from ..base import Suspect, TokenReader
 from .questions import Place, Question, Questions
@@ -166,8 +166,7 @@ def _working_in(parts: Path, job: bytes) -> Generator[None]:
 
 
 def _lock(handle: int, parts: Path) -> None:
-    import fcntl
-
+    fcntl = file_locks()
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
