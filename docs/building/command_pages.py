@@ -13,8 +13,8 @@ _INTRODUCTION = """# Commands
 Made from the program itself when these pages are built. `bookplate COMMAND --help` says the same.
 
 Every command has `--json`. `bookplate --debug COMMAND` shows the traceback of an error. Exit codes: 0 done; 1
-something was checked and does not hold; 2 bad input or usage; 70 a bug of ours; 75 interrupted, or no room on the disk or in memory, and the same
-command goes on; 130 Ctrl-C.
+something was checked and does not hold; 2 bad input or usage; 70 a bug of ours; 75 interrupted, or no
+room on the disk or in memory: the same command goes on; 130 Ctrl-C; 143 SIGTERM.
 """
 
 
