@@ -10,7 +10,8 @@ __all__ = ["config"]
 def config(as_json: AsJson = False) -> None:
     """Show which options are set by bookplate.toml or by environment variables.
 
-    A command line is stronger than a variable, and a variable stronger than the file.
+    A command line is stronger than a variable, and a variable stronger than the file. Commands that check
+    others' evidence read none of them.
     """
     settings = current()
     if as_json:

@@ -2,21 +2,22 @@
 
 Command line > environment > file > the command's own default. A table of the file is a command, a key one of
 its options by its long name: `[watermark.detect]`, `device = "cuda"`. A variable is the same in capitals:
-`BOOKPLATE_WATERMARK_DETECT_DEVICE`. Arguments are never taken from there: what is examined stands on the
-command line.
+`BOOKPLATE_WATERMARK_DETECT_DEVICE`. `configurable.py` says which option may come from where: a file that
+merely lies in the working folder may be a stranger's.
 """
 
 import os
 import re
 import shlex
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInput, reason_of
+from .configurable import Place, place_of, reads_none
 from .output import print_note
+from .settings_file import DEEPEST, line_of, read_settings
 
 __all__ = ["FILE", "FILE_VARIABLE", "Setting", "Settings", "applied", "current", "defaults_of"]
 
@@ -24,14 +25,10 @@ FILE = "bookplate.toml"
 FILE_VARIABLE = "BOOKPLATE_CONFIG"
 _PREFIX = "BOOKPLATE_"
 _SHOWN_BY = "'bookplate config' shows what applies"
-_LARGEST = 1 << 20  # bytes of a file of settings
+_LONGEST = 4096  # characters of one value
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_HEADER = re.compile(r"\s*\[+\s*([^\]]*?)\s*\]+")
 
-# What a registered audit tests, and whether a failure is tried again, is for AUDIT.yaml and for who types
-# the command. So is everything of `report verify`: whom to trust is decided each time.
-_ONLY = {"audit": {"who", "template", "tsa-roots", "json"}, "report verify": {"json"}}
-_NEVER = {"help", "force", "retry", "register", "dry-run"}  # said for one run, or not at all
+_Commands = Mapping[tuple[str, ...], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,7 @@ class Setting:
         parameter: Name that the command line's parser gives it.
         value: What is to be parsed as if it had been typed.
         source: Where it stands: `bookplate.toml, line 3`, or the name of a variable.
+        negative: Long name without dashes that says no to a flag, such as `no-probe`; empty if there is none.
     """
 
     command: tuple[str, ...]
@@ -51,12 +49,14 @@ class Setting:
     parameter: str
     value: Any
     source: str
+    negative: str = ""
 
     @property
     def words(self) -> list[str]:
         """The same on a command line."""
         if isinstance(self.value, bool):
-            return [f"--{self.option}"] if self.value else []
+            name = self.option if self.value else self.negative
+            return [f"--{name}"] if name else []  # without a word for no, it is the default
         values = self.value if isinstance(self.value, list) else [self.value]
         return [word for value in values for word in (f"--{self.option}", str(value))]
 
@@ -84,13 +84,14 @@ class Settings:
 
         Raises:
             InvalidInput: If the file cannot be read, or something in it or in the environment names no
-                option, does not fit it, or is a secret.
+                option, may not be set there, does not fit it, or is a secret.
         """
         file = _file_of(environment, folder)
+        is_named = bool(environment.get(FILE_VARIABLE))
         commands = dict(_commands_of(tree))
         strong = list(_of_environment(commands, environment))
         taken = {(s.command, s.option) for s in strong}
-        weak = [] if file is None else _of_file(commands, file)
+        weak = [] if file is None else _of_file(commands, file, is_named=is_named)
         return cls(file, (*strong, *(s for s in weak if (s.command, s.option) not in taken)))
 
     def default_map(self) -> dict[str, Any]:
@@ -126,10 +127,12 @@ def defaults_of(tree: Any, words: Sequence[str]) -> dict[str, Any]:
         words: The command line, without its first word.
 
     Raises:
-        InvalidInput: As for `Settings.read`; not where only help is asked for, or a shell completes a line.
+        InvalidInput: As for `Settings.read`; not where only help is asked for, a shell completes a line, or
+            a stranger checks evidence.
     """
     is_completing = any(n.startswith("_") and n.endswith("_COMPLETE") for n in os.environ)
-    if is_completing or not words or not {"--help", "--version"}.isdisjoint(words):
+    is_asking = not words or not {"--help", "--version"}.isdisjoint(words)
+    if is_completing or is_asking or reads_none(words):
         _process.settings = Settings(None, ())
     else:
         _process.settings = Settings.read(tree, os.environ, Path.cwd())
@@ -152,7 +155,8 @@ def applied(words: Sequence[str]) -> list[Setting]:
     return [
         setting
         for setting in _process.settings.found
-        if _is_of(setting.command, words) and f"--{setting.option}" not in typed
+        if _is_of(setting.command, words)
+        and typed.isdisjoint({f"--{setting.option}", f"--{setting.negative}"})
     ]
 
 
@@ -160,9 +164,12 @@ def _note_applied(words: Sequence[str]) -> None:
     """Say which options come from elsewhere: nothing that decides a result may be hidden."""
     by_source: dict[str, list[str]] = {}
     for setting in applied(words):
-        by_source.setdefault(setting.source.partition(",")[0], []).append(shlex.join(setting.words))
+        by_source.setdefault(setting.source.partition(", line ")[0], []).append(
+            shlex.join(setting.words)
+        )
     for source, said in by_source.items():
-        print_note(f"from {source}: {' '.join(filter(None, said))}")
+        if any(said):
+            print_note(f"from {source}: {' '.join(filter(None, said))}")
 
 
 def _is_of(command: Sequence[str], words: Sequence[str]) -> bool:
@@ -180,14 +187,14 @@ def _file_of(environment: Mapping[str, str], folder: Path) -> Path | None:
             raise InvalidInput(
                 f"{FILE_VARIABLE}={named}: no such file", "name another, or unset the variable"
             )
+        if not Path(named).is_absolute():  # else it would be another, a stranger's, in each folder
+            raise InvalidInput(f"{FILE_VARIABLE}={named}: expected a full path", "begin it with /")
         return Path(named)
     file = folder / FILE
     return Path(FILE) if file.is_file() else None
 
 
-def _of_environment(
-    commands: Mapping[tuple[str, ...], Mapping[str, Any]], environment: Mapping[str, str]
-) -> Iterator[Setting]:
+def _of_environment(commands: _Commands, environment: Mapping[str, str]) -> Iterator[Setting]:
     names = {
         _variable_of(command, option): (command, option)
         for command, options in commands.items()
@@ -203,59 +210,70 @@ def _of_environment(
                 )
             continue
         command, option = names[variable]
+        _refuse_place(command, option, variable, is_named=True)
         parameter = commands[command][option]
         value: Any = text
         if parameter.is_flag:
             value = _truth(variable, text)
         elif parameter.multiple:
-            value = shlex.split(text)
+            value = _split(variable, text)
         yield _setting(command, option, parameter, value, variable)
 
 
-def _of_file(commands: Mapping[tuple[str, ...], Mapping[str, Any]], file: Path) -> list[Setting]:
-    try:
-        data = file.read_bytes()
-        if len(data) > _LARGEST:
-            raise InvalidInput(f"{file}: more than {_LARGEST:,} bytes")
-        text = data.decode("utf-8")
-        tables = tomllib.loads(text)
-    except (OSError, ValueError) as error:
-        if isinstance(error, InvalidInput):
-            raise
-        raise InvalidInput(
-            f"{file}: cannot be read as TOML: {reason_of(error)}", "mend it, or move it away"
-        ) from error
+def _of_file(commands: _Commands, file: Path, *, is_named: bool) -> list[Setting]:
+    tables, lines = read_settings(file)
     found = []
     for path, value in _leaves(tables, (), commands):
         command, option = path[:-1], path[-1]
-        where = f"{file}, line {_line_of(text, path)}"
+        where = f"{file}, line {line_of(lines, path)}"
         parameter = commands.get(command, {}).get(option)
         if parameter is None:
             raise InvalidInput(f"{where}: {_unknown(commands, path)}", _SHOWN_BY)
+        _refuse_place(command, option, where, is_named=is_named)
         found.append(_setting(command, option, parameter, _typed(value, parameter, where), where))
     return found
 
 
+def _refuse_place(command: Sequence[str], option: str, where: str, *, is_named: bool) -> None:
+    """Refuse what may not be set there.
+
+    Raises:
+        InvalidInput: If it may not.
+    """
+    place = place_of(command, option)
+    if place is Place.NOWHERE:
+        raise InvalidInput(
+            f"{where}: '{option}' of 'bookplate {' '.join(command)}' is given on the command line each time",
+            "remove it there",
+        )
+    if place is Place.NAMED and not is_named:
+        raise InvalidInput(
+            f"{where}: '{option}' may not come from a file that merely lies in the folder: it says what is "
+            "examined, opened or sent",
+            f"if the file is yours, name it: {FILE_VARIABLE}=/full/path/{FILE}",
+        )
+
+
 def _leaves(
-    table: Mapping[str, Any], path: tuple[str, ...], commands: Mapping[tuple[str, ...], Any]
+    table: Mapping[str, Any], path: tuple[str, ...], commands: _Commands
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
     for key, value in table.items():
-        if isinstance(value, dict) and path not in commands:
-            yield from _leaves(value, (*path, key), commands)
+        below = (*path, key)
+        if isinstance(value, dict) and path not in commands and len(below) < DEEPEST:
+            yield from _leaves(value, below, commands)
         else:
-            yield (*path, key), value
+            yield below, value
 
 
-def _unknown(commands: Mapping[tuple[str, ...], Mapping[str, Any]], path: Sequence[str]) -> str:
+def _unknown(commands: _Commands, path: Sequence[str]) -> str:
     *command, option = path
     if tuple(command) in commands:
         near = commands[tuple(command)]
         spelt = option.replace("_", "-")
         meant = f"; '{spelt}' is one" if spelt in near else ""
-        return f"'bookplate {' '.join(command)}' has no option '{option}' to be set here{meant}"
-    return (
-        f"'{'.'.join(path)}' is no option of a command; expected a table such as [watermark.detect]"
-    )
+        return f"'bookplate {' '.join(command)}' has no option '{option:.40}'{meant}"
+    named = ".".join(path)
+    return f"'{named:.80}' is no option of a command; expected a table such as [watermark.detect]"
 
 
 def _typed(value: Any, parameter: Any, where: str) -> Any:
@@ -264,18 +282,37 @@ def _typed(value: Any, parameter: Any, where: str) -> Any:
     Raises:
         InvalidInput: If the option takes no such value.
     """
-    scalar = isinstance(value, str | int | float)
     if parameter.is_flag:
         if not isinstance(value, bool):
-            raise InvalidInput(f"{where}: expected true or false, got {value!r:.40}")
+            raise InvalidInput(f"{where}: expected true or false")
         return value
     if parameter.multiple:
-        if not isinstance(value, list) or not all(isinstance(v, str | int | float) for v in value):
+        if not isinstance(value, list) or not all(map(_is_one, value)):
             raise InvalidInput(f"{where}: may be given several times: expected a list", "[...]")
         return [str(item) for item in value]
-    if not scalar or isinstance(value, bool):
-        raise InvalidInput(f"{where}: expected one text or number, got {value!r:.40}")
+    if not _is_one(value):
+        raise InvalidInput(f"{where}: expected one text or number")
     return str(value)
+
+
+def _is_one(value: object) -> bool:
+    """Whether it is a text or a number that can be written as one."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int):
+        return (
+            value.bit_length() <= 64
+        )  # longer ones in hexadecimal have no decimal digits in Python
+    return isinstance(value, str | float)
+
+
+def _split(variable: str, text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise InvalidInput(
+            f"{variable}: cannot be split into words: {reason_of(error)}", "quote it as in a shell"
+        ) from error
 
 
 def _truth(variable: str, text: str) -> bool:
@@ -288,9 +325,13 @@ def _truth(variable: str, text: str) -> bool:
 def _setting(
     command: tuple[str, ...], option: str, parameter: Any, value: Any, source: str
 ) -> Setting:
-    for text in value if isinstance(value, list) else [value]:
-        _refuse_secret(option, str(text), source)
-    return Setting(command, option, parameter.name, value, source)
+    for item in value if isinstance(value, list) else [value]:
+        text = str(item)
+        if len(text) > _LONGEST or "\0" in text:
+            raise InvalidInput(f"{source}: the value of '{option}' is too long or no text")
+        _refuse_secret(option, text, source)
+    negative = next((no[2:] for no in parameter.secondary_opts if no.startswith("--")), "")
+    return Setting(command, option, parameter.name, value, source, negative)
 
 
 def _refuse_secret(option: str, text: str, source: str) -> None:
@@ -312,7 +353,7 @@ def _refuse_secret(option: str, text: str, source: str) -> None:
 def _commands_of(
     command: Any, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """Every command with its options that may be set, by their long names without dashes."""
+    """Every command with its options, by their long names without dashes."""
     below = getattr(command, "commands", None)
     if below is not None:
         for name, part in below.items():
@@ -325,8 +366,7 @@ def _commands_of(
         for long in parameter.opts
         if long.startswith("--")
     }
-    only = _ONLY.get(" ".join(path), options.keys())
-    yield path, {name: p for name, p in options.items() if name in only and name not in _NEVER}
+    yield path, options
 
 
 def _capitals(name: str) -> str:
@@ -335,20 +375,3 @@ def _capitals(name: str) -> str:
 
 def _variable_of(command: Sequence[str], option: str) -> str:
     return _PREFIX + "_".join(map(_capitals, (*command, option)))
-
-
-def _line_of(text: str, path: Sequence[str]) -> int:
-    """The line of a key, found by its looks: the parser of TOML does not tell."""
-    table: list[str] = []
-    nearest = 1
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := _HEADER.match(line):
-            table = [part.strip().strip("\"'") for part in header[1].split(".")]
-        else:
-            key = line.partition("=")[0]
-            named = [*table, *(part.strip().strip("\"'") for part in key.split("."))]
-            if "=" in line and named == list(path[: len(named)]):
-                return number
-        if table and table == list(path[: len(table)]):
-            nearest = number if header else nearest
-    return nearest

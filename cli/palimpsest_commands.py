@@ -178,8 +178,9 @@ def query(
         alpha=alpha / len(suspect),  # Holm asks this of the first of several
     )
     read, window = order.read(transcript, seed), order.window()
-    first, references = reach(suspect[0], reference or [], how)
-    models = [first, *(reach(name, [], how)[0] for name in suspect[1:])]
+    named = [*suspect, *(reference or [])]
+    first, references = reach(suspect[0], reference or [], how, named=named)
+    models = [first, *(reach(name, [], how, named=named)[0] for name in suspect[1:])]
     if len(set(map(which_model, models))) < len(models):
         raise InvalidInput("--suspect: the same model is named twice")
     findings, accounts = [], []

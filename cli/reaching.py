@@ -2,17 +2,18 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from .dry_run import is_rehearsing, rehearse, rehearsed_model
 from .option_groups import takes
-from .output import quiet_libraries, show_progress
+from .output import print_note, quiet_libraries, show_progress
 
 if TYPE_CHECKING:
     from ..provenance.suspect import Suspect
@@ -59,7 +60,8 @@ class Reached:
     token_variable: Annotated[
         str | None,
         typer.Option(
-            help="Environment variable that holds the endpoint's API token.",
+            help="Environment variable that holds the API token of the suspect's endpoint, the first that is "
+            "named; an endpoint at another host gets none.",
             rich_help_panel=_ENDPOINT,
         ),
     ] = None
@@ -135,13 +137,18 @@ def reaches_models(command: Callable[..., Any]) -> Callable[..., Any]:
     return takes(Reached, "how")(run)
 
 
-def reach(suspect: str, references: Sequence[str], how: Reached) -> "tuple[Suspect, list[Suspect]]":
+def reach(
+    suspect: str, references: Sequence[str], how: Reached, *, named: Sequence[str] = ()
+) -> "tuple[Suspect, list[Suspect]]":
     """Open a suspect and its references.
+
+    The API token goes to one host alone, that of the first endpoint: another's would be a stranger to it.
 
     Args:
         suspect: What the user called the suspect.
         references: What the user called the references; they get no adapter.
         how: How to reach them.
+        named: Every model of the command in its order, if there are more than these.
 
     Returns:
         The suspect, and the references in their order. They show their progress on standard error.
@@ -149,12 +156,35 @@ def reach(suspect: str, references: Sequence[str], how: Reached) -> "tuple[Suspe
     if not is_rehearsing():
         quiet_libraries()
     endpoint = endpoint_of(how)
+    names = (suspect, *references)
     adapters = [how.adapter, *(None for _ in references)]
+    home = next(filter(None, map(_host_of, named or names)), None)
     opened = [
-        open_model(name, how, endpoint, adapter=adapter)
-        for name, adapter in zip((suspect, *references), adapters, strict=True)
+        open_model(name, how, _with_token_at(home, name, endpoint), adapter=adapter)
+        for name, adapter in zip(names, adapters, strict=True)
     ]
     return opened[0], opened[1:]
+
+
+def _with_token_at(home: str | None, name: str, endpoint: "Reaching") -> "Reaching":
+    """The same, without the token if the model is at another host than the token's."""
+    host = _host_of(name)
+    if endpoint.token_variable is None or host is None or host == home:
+        return endpoint
+    print_note(f"{host} gets no token: {endpoint.token_variable} goes to {home} alone")
+    return replace(endpoint, token_variable=None)
+
+
+def _host_of(name: str) -> str | None:
+    """Scheme, host and port of an endpoint's address; None of what is none."""
+    if not name.lower().startswith(("http://", "https://")):
+        return None
+    try:
+        parts = urlsplit(name)
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    except ValueError:
+        return "an unfit address"  # refused where it is opened
+    return f"{parts.scheme}://{parts.hostname}:{port}"
 
 
 def endpoint_of(how: Reached, budget: "Budget | None" = None) -> "Reaching":
