@@ -1,5 +1,6 @@
 """What influence is said to need, against what it takes, and what is refused."""
 
+import gc
 import json
 import sys
 from collections.abc import Mapping
@@ -113,11 +114,11 @@ class Allocated(Mapping):
     """Layers from a disk in memory that torch allocates, where the profile sees them."""
 
     def __init__(self, layers):
-        self.layers = layers
+        self.layers = {name: layer.as_tensors() for name, layer in layers.items()}
 
     def __getitem__(self, name):
-        kept = self.layers[name].as_tensors()
-        return LayerFactors.of_tensors({key: tensor.clone() for key, tensor in kept.items()})
+        kept = self.layers[name].items()
+        return LayerFactors.of_tensors({key: tensor.clone() for key, tensor in kept})
 
     def __iter__(self):
         return iter(self.layers)
@@ -140,12 +141,13 @@ def test_memory_is_what_torch_allocates(make, strategy, rank, wanted, least, tmp
     model, settings = make(), FactorSettings(strategy=strategy)
     data, queries = some(N, "d", least), some(N_QUERIES, "q", least)
 
+    fit_factors(model, data, tmp_path / "f", settings=settings, cutting=CUTTING)
+    factors = Factors.read(tmp_path / "f")
+    factors = replace(factors, layers=Allocated(factors.layers))
+
     def run(progress):
-        fit_factors(
-            model, data, tmp_path / "f", settings=settings, cutting=CUTTING, progress=progress
-        )
-        factors = Factors.read(tmp_path / "f")
-        factors = replace(factors, layers=Allocated(factors.layers))
+        fit_factors(model, data, settings=settings, cutting=CUTTING, progress=progress)
+        gc.collect()  # scores are taken by a process of their own
         influence_scores(
             model,
             factors,

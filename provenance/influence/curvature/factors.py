@@ -19,7 +19,7 @@ from ....errors import InvalidInput, reason_of
 from ....files import canonical_json, hexadecimal, read_json, sha256_of_file
 from ..modules import TrackedModule, tracked_modules, weights_digest
 from .bases import Basis
-from .settings import FactorSettings
+from .settings import FactorSettings, Strategy
 
 __all__ = [
     "HEADER",
@@ -210,7 +210,7 @@ class Factors:
                 raise InvalidInput(
                     f"{folder / HEADER}: names files outside its folder", "fit again"
                 )
-            layers = _LayersOnDisk(folder, files, names)
+            layers = _LayersOnDisk(folder, files, names, settings.strategy)
         except InvalidInput:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -249,7 +249,9 @@ class _File:
 class _LayersOnDisk(Mapping[str, LayerFactors]):
     """Layers that are read when they are asked for, and each time anew: of a large model they fill a disk."""
 
-    def __init__(self, folder: Path, files: Mapping[str, str], names: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, files: Mapping[str, str], names: Sequence[str], strategy: Strategy
+    ) -> None:
         self._kept: dict[str, dict[str, _File]] = {name: {} for name in names}
         for file, digest in files.items():
             kept = _File.checked(folder / file, digest)
@@ -259,13 +261,16 @@ class _LayersOnDisk(Mapping[str, LayerFactors]):
                     if name in self._kept:
                         self._kept[name][ending] = kept
         for endings in self._kept.values():  # what is missing is missed here
-            LayerFactors.of_tensors(dict.fromkeys(endings, torch.empty(0)))
+            layer = LayerFactors.of_tensors(dict.fromkeys(endings, torch.empty(0)))
+            if (layer.eigenvalues is not None) != (strategy is not Strategy.IDENTITY):
+                raise KeyError("eigenvalues")
 
     def __getitem__(self, name: str) -> LayerFactors:
-        found = {}
-        for ending, file in self._kept[name].items():
+        kept, found = self._kept[name], {}
+        for file in dict.fromkeys(kept.values()):
             with file.opened() as tensors:
-                found[ending] = tensors.get_tensor(f"{name}:{ending}")
+                for ending in (ending for ending, lies_in in kept.items() if lies_in is file):
+                    found[ending] = tensors.get_tensor(f"{name}:{ending}")
         return LayerFactors.of_tensors(found)
 
     def __iter__(self) -> Iterator[str]:
