@@ -67,8 +67,8 @@ def retrain(
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Seed of the orders, which every finding will tell of; default: it follows from checkpoint "
-            "and transcript, so that nobody can have tried others."
+            help="Seed of the orders, which every finding will tell of; default: it follows from the "
+            "sequences after the checkpoint and from --orders."
         ),
     ] = None,
     tokenizer: Annotated[

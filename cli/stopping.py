@@ -29,6 +29,7 @@ def stoppable() -> Generator[None]:
 
     def end(number: int, frame: FrameType | None) -> None:
         found.append(number)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would break off what cleans up
         raise _Terminated
 
     # Who ignores it, or handles it, did so on purpose. torchrun ends processes by it that wait for each other

@@ -64,6 +64,13 @@ class LastPhase:
         """The number of steps of the whole training up to the end of this phase."""
         return self.first_step + self.n_steps
 
+    def digest(self) -> str:
+        """SHA-256 of the sequences in their true order; of nothing that could be written in other ways."""
+        digest = hashlib.sha256()
+        for tokens in self.sequences:
+            digest.update(len(tokens).to_bytes(8, "little") + tokens.astype("<i8").tobytes())
+        return digest.hexdigest()
+
     @classmethod
     def read(cls, source: TranscriptSource, checkpoint: Checkpoint) -> "LastPhase":
         """Read what followed a checkpoint; nothing else is kept in memory.

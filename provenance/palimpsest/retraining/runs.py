@@ -66,8 +66,9 @@ def retrain(
             and have the number of sequences per step that the transcript has. Unless it sets
             `max_steps`, the checkpoint says how many steps the training had.
         orders: How many other orders, K. The p-value cannot fall below 1 / (K + 1).
-        seed: Seed of the orders. By default it follows from checkpoint and transcript, so that nobody can
-            have tried others; one that was chosen is told of in every finding.
+        seed: Seed of the orders. By default it follows from the sequences, the step they begin with, and K:
+            who wants to try another must take another checkpoint or K. One that was chosen is told of in
+            every finding.
         tokenizer: Folder whose tokenizer is laid beside each model; default: the checkpoint's.
         progress: Called with a few words when a run begins.
 
@@ -93,7 +94,7 @@ def retrain(
         "transcript": source.identity().sha256,
     }
     if seed is None:
-        seed = _seed_of(inputs)
+        seed = _seed_of(phase, orders)
     inputs |= {"seed": seed, "doubts": doubts}
     finished = [folders.run(number).is_dir() for number in range(orders + 1)]
     # If none is left, one trainer is made all the same, to see that the job is this one.
@@ -115,10 +116,11 @@ def retrain(
     return tuple(folders.run(number) for number in range(orders + 1))
 
 
-def _seed_of(inputs: Mapping[str, object]) -> int:
-    """The seed that follows from what the runs are made of."""
-    said = hashlib.sha256(b"bookplate orders of a reshuffle" + canonical_json(inputs))
-    return int.from_bytes(said.digest()[:6])  # 48 bits, exact as a JSON number
+def _seed_of(phase: LastPhase, orders: int) -> int:
+    """The seed that follows from what is trained on, and from K: more orders, once seen, cannot be added."""
+    said = {"sequences": phase.digest(), "first_step": phase.first_step, "orders": orders}
+    found = hashlib.sha256(b"bookplate orders of a reshuffle" + canonical_json(said))
+    return int.from_bytes(found.digest()[:6])  # 48 bits, exact as a JSON number
 
 
 def _run(
