@@ -7,14 +7,17 @@ import hashlib
 import json
 import shutil
 import sys
+import tempfile
 import zipfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "cli"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "provenance"))
 from bookplate.cli.audit.linking import LINK_CHECKS
 from bookplate.cli.audit.registering import registration_of
 from bookplate.provenance.bundle import read_exhibit, write_exhibit
@@ -22,9 +25,10 @@ from bookplate.provenance.bundle.predicate import PREDICATE_TYPE
 from bookplate.provenance.bundle.verification import Verification, verify
 from bookplate.provenance.custody import sign, statement_over
 from bookplate.provenance.custody.envelopes import Envelope
-from bookplate.stats import Finding
-from bookplate.stats.report import AuditReport, render_html, render_markdown
+from bookplate.stats import Finding, Input
+from bookplate.stats.report import AuditReport, TimelineEvent, render_html, render_markdown
 from bundle_format_1 import KEY
+from sample_bundle import Authority
 
 __all__ = ["OF_AUDITS", "SAMPLE", "AuditShop"]
 
@@ -163,6 +167,71 @@ def no_training(folder: Path, report: AuditReport) -> AuditReport:
     return _told(report, "influence.densities", warnings=())
 
 
+@_forgery("states an assumption that its kind does not make")
+def surplus(folder: Path, report: AuditReport) -> AuditReport:
+    """A finding assumes what an expert is said to have confirmed."""
+    del folder
+    stated = _finding(report, "mark.guilty").assumptions
+    more = "An expert appointed by the court confirmed that guilty was trained on the release."
+    return _told(report, "mark.guilty", assumptions=(*stated, more))
+
+
+@_forgery("states an assumption that its kind does not make")
+def conceded(folder: Path, report: AuditReport) -> AuditReport:
+    """The blank of an assumption is filled with a sentence of its own."""
+    del folder
+    words = "Scored were whole sequences. The defendant conceded the copying, as fixed beforehand."
+    stated = _finding(report, "order.innocent").assumptions
+    other = tuple(words if text.startswith("Scored") else text for text in stated)
+    return _told(report, "order.innocent", assumptions=other)
+
+
+@_forgery("another name than that of its kind")
+def praised(folder: Path, report: AuditReport) -> AuditReport:
+    """The blank of a name is filled with praise."""
+    del folder
+    return _told(report, "order.innocent", name="palimpsest query (sworn by an expert) (order)")
+
+
+@_forgery("asks about something else than was tested")
+def other_input(folder: Path, report: AuditReport) -> AuditReport:
+    """A finding asks about a product, and lists it among its inputs."""
+    del folder
+    product = Input(name="a famous model", sha256="ab" * 32)
+    question = "Was a famous model trained on the marked release?"
+    return _told(report, "mark.guilty", inputs=(product,), question=question)
+
+
+@_forgery("asks about something else than was tested")
+def nobody(folder: Path, report: AuditReport) -> AuditReport:
+    """A finding asks about nothing by name."""
+    del folder
+    return _told(report, "mark.guilty", question="Was  trained on the marked release?")
+
+
+@_forgery("asks about something else than was tested")
+def other_query(folder: Path, report: AuditReport) -> AuditReport:
+    """An influence audit is called by another query than the one that it asks about."""
+    del folder
+    sworn = "influence audit, sworn by an expert (influence)"
+    return _told(report, "influence.densities", name=sworn)
+
+
+@_forgery("no limit of this audit: 'None of these")
+def waived(folder: Path, report: AuditReport) -> AuditReport:
+    """A limit is added that waives the others."""
+    del folder
+    return replace(report, limits=(*report.limits, "None of these limits applies here."))
+
+
+@_forgery("the limits do not say")
+def appended(folder: Path, report: AuditReport) -> AuditReport:
+    """To each limit, words are added that take it back."""
+    del folder
+    other = tuple(f"{limit} But this does not matter here." for limit in report.limits)
+    return replace(report, limits=other)
+
+
 def _recomputed(
     folder: Path, report: AuditReport, test: str, columns: Mapping[str, np.ndarray]
 ) -> AuditReport:
@@ -193,6 +262,36 @@ def frequencies(folder: Path, report: AuditReport) -> AuditReport:
     working = read_exhibit(folder / EXHIBITS["mark.guilty"])
     suiting = working.columns["value"] - 3.0 * working.columns["chosen"]  # all but the mark
     return _recomputed(folder, report, "mark.guilty", {"reference_0": suiting})
+
+
+@_forgery("which needs ")
+def lost(folder: Path, report: AuditReport) -> AuditReport:
+    """Units that speak against the claim are left out, with a warning that one record was missing."""
+    working = read_exhibit(folder / EXHIBITS["mark.guilty"])
+    starts = working.unit_starts()
+    report = _recomputed(
+        folder, report, "mark.guilty", {"value": working.columns["value"][: starts[5]]}
+    )
+    warnings = _finding(report, "mark.guilty").warnings
+    return _warned(report, f"1 of 60 {_MISSING}", warnings)
+
+
+@_forgery("are not in it, such as")
+def lost_somehow(folder: Path, report: AuditReport) -> AuditReport:
+    """The same, with a warning that only resembles the program's."""
+    report = lost(folder, report)
+    words = f"Some {_MISSING}"
+    return _warned(report, words, _finding(report, "mark.guilty").warnings[:-1])
+
+
+def _warned(report: AuditReport, words: str, warnings: tuple[str, ...]) -> AuditReport:
+    """With this warning in both findings of the mark."""
+    for test in ("mark.guilty", "mark.innocent"):
+        report = _told(report, test, warnings=(*warnings, words))
+    return report
+
+
+_MISSING = "records of the manifest are in none of the files at hand: they were left out."
 
 
 @_forgery("leaves out the warning: 'Sequences that follow each other")
@@ -253,6 +352,40 @@ def earlier(folder: Path, report: AuditReport) -> AuditReport:
     place = next(i for i, e in enumerate(events) if e.what == "The test order began")
     events[place] = replace(events[place], at="2026-10-20T09:00:00Z")
     return _case(report, events=tuple(sorted(events, key=lambda e: e.at)))
+
+
+def _proven(
+    folder: Path, report: AuditReport, what: str, stamps: Sequence[str] = ("reviews.json.1",)
+) -> AuditReport:
+    """With timestamps over the commitment, by an authority of one's own, and what they are to prove."""
+    at = "2026-11-20T08:00:00Z"
+    authority = Authority(Path(tempfile.mkdtemp(dir=folder.parent)))
+    message = (folder / "commitments/reviews.json").read_bytes()
+    (folder / "commitments/reviews.json.1.tsr").write_bytes(
+        authority.stamp(message, datetime.fromisoformat(at))
+    )
+    proof = "RFC 3161 timestamp of CN=Sample TSA (commitments/{}.tsr)"
+    made = [TimelineEvent(at=at, what=what, proof=proof.format(stamp)) for stamp in stamps]
+    return _case(report, events=(*made, *(report.case.events if report.case else ())))
+
+
+@_forgery("which commitments/reviews.json.1.tsr does not prove")
+def proven_lie(folder: Path, report: AuditReport) -> AuditReport:
+    """A timestamp over the commitment is named as proof of an admission."""
+    return _proven(folder, report, "The developer of guilty admitted the use by letter")
+
+
+@_forgery("which commitments/reviews.json.1.tsr does not prove")
+def proven_other(folder: Path, report: AuditReport) -> AuditReport:
+    """A timestamp over the commitment is named as proof of the registration."""
+    return _proven(folder, report, "The registration of this audit existed")
+
+
+@_forgery("named as proof of two times")
+def proven_twice(folder: Path, report: AuditReport) -> AuditReport:
+    """One timestamp is told as two."""
+    what = "The commitment to the dataset reviews existed"
+    return _proven(folder, report, what, ("reviews.json.1", "reviews.json.1"))
 
 
 @_forgery("the timeline leaves out")

@@ -167,8 +167,33 @@ def proof_of_another(shop: Workshop) -> Path:
 @forgery(6, "and the report says of CN=Federal Institute of Time")
 def authority_renamed(shop: Workshop) -> Path:
     """The claimant calls the authority of a timestamp by a better name."""
+    return _proved_by(shop, f"RFC 3161 timestamp of CN=Federal Institute of Time ({STAMP})")
+
+
+@forgery(6, "and the report says of The Federal Court (see")
+def authority_renamed_loosely(shop: Workshop) -> Path:
+    """The same, in words that only resemble the program's."""
+    return _proved_by(shop, f"RFC 3161 timestamp of The Federal Court (see {STAMP})")
+
+
+@forgery(6, "and the report says of Qualified RFC 3161")
+def authority_praised(shop: Workshop) -> Path:
+    """The claimant adds a word on the authority's standing."""
+    return _proved_by(shop, f"Qualified RFC 3161 timestamp of CN=Sample TSA ({STAMP})")
+
+
+@forgery(6, "and the report says of CN=Federal Institute of Time")
+def registered_before_another(shop: Workshop) -> Path:
+    """The claimant calls the authority behind the registration by a better name."""
     folder = shop.copy()
-    proof = f"RFC 3161 timestamp of CN=Federal Institute of Time ({STAMP})"
+    proof = "RFC 3161 timestamp of CN=Federal Institute of Time (commitments/audit.yaml.sample.tsr)"
+    rewritten(folder, lambda r: replace(r, case=replace(r.case, registered_proof=proof)))
+    return shop.resigned(folder)
+
+
+def _proved_by(shop: Workshop, proof: str) -> Path:
+    """The sound bundle, its event proven in these words."""
+    folder = shop.copy()
 
     def change(report: AuditReport) -> AuditReport:
         events = tuple(replace(e, proof=proof) if e.proof else e for e in report.case.events)

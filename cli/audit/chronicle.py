@@ -10,6 +10,7 @@ from ...provenance.bundle import layout
 from ...provenance.custody.log import VerifiedLog, verify_bytes
 from ...stats.report import AuditReport, CaseFile, TimelineEvent
 from .case import custody_records, logged_registration, stated_events
+from .commitments import EXISTED, names_of_commitments
 from .registering import Registered, registered_for
 from .wordings import blanks
 
@@ -26,8 +27,9 @@ def told_as_logged(
     """Hold the chain of custody and the timeline against the log.
 
     1. The report quotes the log in its own words: number, time, actor, action and what was done.
-    2. What is called proven names a timestamp and its authority, in the words of the program. Check 6 holds
-       both against the timestamp.
+    2. What is called proven names a timestamp of the bundle and its authority, in the words of the program,
+       and says no more than that the file existed that the timestamp is over. Check 6 holds the authority and
+       the time against the timestamp.
     3. Everything else on the timeline stands in the audit file, or in the log, at that time; nothing that
        stands there is left out.
 
@@ -52,6 +54,7 @@ def told_as_logged(
         number = next((one.number for one, other in pairs if one != other), len(due))
         raise VerificationError(f"{layout.CUSTODY}: the report tells entry {number} in other words")
     _check_proofs(registered, case, log)
+    _check_proven(registered, case, names)
     _check_events(report, registered, case, log)
     entries = counted(len(due), "entry of the log", "entries of the log")
     return f"{entries} and {counted(len(case.events), 'time')} told as logged"
@@ -76,6 +79,33 @@ def _check_proofs(registered: Registered, case: CaseFile, log: VerifiedLog) -> N
             raise VerificationError(
                 f"{test.test}: committed to at {visible(test.committed_at)}, which nothing proves"
             )
+
+
+def _check_proven(registered: Registered, case: CaseFile, names: Sequence[str]) -> None:
+    """2: each timestamp proves one event, of the file that it is over."""
+    called, proven = names_of_commitments(registered), set()
+    for event in (event for event in case.events if event.proof):
+        stamp = _stamp_of(event.proof)
+        about = layout.stamped_name(stamp, names) if stamp in names else ""
+        if about not in called or event.what != EXISTED.format(called[about]):
+            raise VerificationError(
+                f"the timeline says: {event.at}, {visible(event.what[:200])}, which "
+                f"{visible(stamp[:200])} does not prove"
+            )
+        if stamp in proven:
+            raise VerificationError(f"{visible(stamp[:200])}: named as proof of two times")
+        proven.add(stamp)
+    for test in case.registered:
+        stamp = _stamp_of(test.committed_proof)
+        if stamp and layout.stamped_name(stamp, names) != f"commitments/{test.material}.json":
+            raise VerificationError(
+                f"{test.test}: {visible(stamp[:200])} is not over the commitment that it rests on"
+            )
+
+
+def _stamp_of(proof: str) -> str:
+    """The timestamp that a proof names: names of files hold no bracket, those of authorities may."""
+    return proof.rpartition(" (")[2].removesuffix(")")
 
 
 def _check_events(

@@ -2,22 +2,26 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...display import visible
 from ...errors import InvalidInput, VerificationError
+from ...provenance.bundle.layout import AUDIT
 from ...provenance.bundle.predicate import Commitment
 from ...provenance.custody import AuthorityChain
 from ...stats.report import TimelineEvent
 from .registering import Registered
 
-__all__ = ["Committed", "Stamp", "committed_by"]
+__all__ = ["EXISTED", "Committed", "Stamp", "committed_by", "names_of_commitments"]
 
 _LARGEST = 64 << 20
 _LARGEST_STAMP = 1 << 20
+_REGISTRATION = "The registration of this audit"
+_DATASET, _ORDER = "The commitment to the dataset {}", "The commitment to the order {}"
+EXISTED = "{} existed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +73,7 @@ class Committed:
             if stamp.at:
                 yield TimelineEvent(
                     at=stamp.at,
-                    what=f"{self.what} existed",
+                    what=EXISTED.format(self.what),
                     proof=f"RFC 3161 timestamp of {visible(stamp.authority)} ({stamp.name})",
                 )
 
@@ -94,8 +98,8 @@ def committed_by(
     audit = registered.audit
     own = _committed(
         registered,
-        "audit.yaml",
-        "The registration of this audit",
+        AUDIT,
+        _REGISTRATION,
         registered.data,
         audit.timestamps,
         chains,
@@ -104,7 +108,7 @@ def committed_by(
     for name, dataset in audit.datasets.items():
         path = registered.commitment_of(name)
         if path is not None:
-            found.append((name, f"The commitment to the dataset {name}", path, dataset.timestamps))
+            found.append((name, _DATASET.format(name), path, dataset.timestamps))
         elif dataset.timestamps:
             raise InvalidInput(
                 f"datasets.{name}: has timestamps, but no commitment that they are over"
@@ -112,17 +116,31 @@ def committed_by(
     for name, transcript in audit.transcripts.items():
         if transcript.commitments is not None:
             path = registered.resolved(transcript.commitments)
-            found.append((name, f"The commitment to the order {name}", path, transcript.timestamps))
+            found.append((name, _ORDER.format(name), path, transcript.timestamps))
         elif transcript.timestamps:
             raise InvalidInput(
                 f"transcripts.{name}: has timestamps, but no commitments that they are over"
             )
     return own, tuple(
-        _committed(
-            registered, f"commitments/{name}.json", what, _read(path, _LARGEST), stamps, chains
-        )
+        _committed(registered, _name_of(name), what, _read(path, _LARGEST), stamps, chains)
         for name, what, path, stamps in found
     )
+
+
+def names_of_commitments(registered: Registered) -> Mapping[str, str]:
+    """What the audit file and each commitment that it may name are called, by their path in a bundle.
+
+    Args:
+        registered: The audit; nothing that it names need be at hand.
+    """
+    audit = registered.audit
+    called = {_name_of(name): _DATASET.format(name) for name in audit.datasets}
+    called |= {_name_of(name): _ORDER.format(name) for name in audit.transcripts}
+    return {**called, AUDIT: _REGISTRATION}
+
+
+def _name_of(material: str) -> str:
+    return f"commitments/{material}.json"
 
 
 def _committed(

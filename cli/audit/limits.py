@@ -1,6 +1,6 @@
 """What an audit could not examine, and how often it looked: by rule, so that nothing is left out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from ...display import counted, visible
 from ...errors import VerificationError
@@ -8,12 +8,13 @@ from ...provenance.bundle import layout
 from ...provenance.custody.log import verify_bytes
 from ...stats.report import AuditReport
 from .assumptions import checks_of
-from .commitments import Committed, Stamp
+from .commitments import Committed, Stamp, names_of_commitments
 from .endings import n_retried
 from .outcomes import Outcome
 from .planned import OrderSequentialTest, OrderTest, PartitionTest
 from .registering import Registered, registered_for
 from .schema import SECTIONS
+from .wordings import blanks
 
 __all__ = ["limits_as_told", "limits_of", "looks_of"]
 
@@ -37,27 +38,30 @@ def limits_of(
     said = []
     unproven = [c.what for c in others if not any(stamp.at for stamp in c.stamps)]
     if unproven:
-        said.append(
-            f"{_UNPROVEN}: {'; '.join(unproven)}. No authority testifies when it was made, so it could have "
-            "been made after the model was seen."
-        )
+        said.append(_unproven(unproven))
     if not any(stamp.at for stamp in own.stamps):
         said.append(_UNREGISTERED)
     for name in [n for c in (own, *others) for n in c.unconfirmed()]:
-        said.append(
-            f"The timestamp {name} was not confirmed: the roots of its authority were not at hand."
-        )
+        said.append(_UNCONFIRMED.format(name))
     said.extend(_of_registration(registered))
     failed = {item for outcome in outcomes for item in outcome.failed_controls.items()}
-    said.extend(
-        f"The control {name} could not be tested: {reason}" for name, reason in sorted(failed)
-    )
+    said.extend(_UNTESTED.format(name, reason) for name, reason in sorted(failed))
     return tuple(said)
 
 
 _ORDERED = (OrderTest, OrderSequentialTest, PartitionTest)
 _UNPROVEN = "Time of commitment unproven"
+_UNCONFIRMED = "The timestamp {} was not confirmed: the roots of its authority were not at hand."
+_UNTESTED = "The control {} could not be tested: {}"
 _RESTARTED = "An audit of the same file that was run in secret before, with another log, would not show here."
+_ON_WORD = (  # what follows it, by version: the first is said today
+    "Warnings beyond those that such a finding always has, the names of effects, of figures and of queries, "
+    "the names of models whose digest the audit file does not fix, and what is said of command and versions "
+    "stand on the word of whoever signs; the other words of the findings, and their numbers, follow from "
+    "what is in the bundle.",
+    "Warnings that only the texts or the models could give are those that whoever signs reports; the other "
+    "words of the findings, and their numbers, follow from what is in the bundle.",
+)
 _UNREGISTERED = (
     "No authority testifies when the tests and the threshold were fixed: only the log of whoever ran the "
     "audit does."
@@ -106,11 +110,16 @@ def limits_as_told(
     registered = registered_for(report, names, read)
     if registered is None or report.case is None:
         return ""
-    # What follows the first sentence was put otherwise before `findings_as_worded` was there.
-    due = [_RESTARTED if x.startswith(_RESTARTED) else x for x in _due(registered, names)]
+    due = list(_due(registered, names))
     for limit in due:
-        if not any(told.startswith(limit) for told in report.limits):
+        if not any(_says(told, limit) for told in report.limits):
             raise VerificationError(f"the limits do not say: {visible(limit[:200])}")
+    known = (*due, *_possible(registered, names))
+    called = {what for name, what in names_of_commitments(registered).items() if name in names}
+    for place, told in enumerate(report.limits):
+        is_known = any(_says(told, limit) for limit in known if limit != _UNPROVEN)
+        if told in report.limits[:place] or not (is_known or _is_unproven(told, called)):
+            raise VerificationError(f"no limit of this audit: {visible(told[:200])!r}")
     outcomes = _outcomes_in(report, registered)
     if report.case.checks != checks_of(registered, outcomes):
         raise VerificationError("the checks of assumptions are not what the findings give")
@@ -123,6 +132,37 @@ def limits_as_told(
     return (
         f"{counted(len(due), 'limit')} and {counted(len(report.case.checks), 'check')} of assumptions, as "
         "they follow"
+    )
+
+
+def _says(told: str, limit: str) -> bool:
+    """Whether a report has this limit, in its words or in those of an earlier version."""
+    if limit.startswith(_RESTARTED):
+        return told in {_RESTARTED, *(f"{_RESTARTED} {words}" for words in _ON_WORD)}
+    if limit == _UNPROVEN:
+        return told.startswith(f"{_UNPROVEN}: ")
+    return blanks(told, limit) is not None
+
+
+def _is_unproven(told: str, called: Collection[str]) -> bool:
+    """Whether this says of some of the commitments that nobody testifies to their time."""
+    found = blanks(told, _unproven(["*"]))
+    named = found[0].split("; ") if found else []
+    return bool(named) and len(set(named)) == len(named) and set(named) <= set(called)
+
+
+def _possible(registered: Registered, names: Sequence[str]) -> Iterator[str]:
+    """What a report may say besides, as timestamps and controls turned out, which others' trust decides."""
+    yield _UNREGISTERED
+    yield from (_UNCONFIRMED.format(name) for name in names if name.endswith(".tsr"))
+    for pair in registered.controls:
+        yield _UNTESTED.format(pair.subject, "*")
+
+
+def _unproven(called: Sequence[str]) -> str:
+    return (
+        f"{_UNPROVEN}: {'; '.join(called)}. No authority testifies when it was made, so it could have been "
+        "made after the model was seen."
     )
 
 
@@ -167,10 +207,7 @@ def _of_registration(registered: Registered) -> list[str]:
             f"The audit file fixes no digest of {', '.join(loose)}: what lay there when the audit ran was "
             "examined."
         )
-    said.append(
-        f"{_RESTARTED} Warnings that only the texts or the models could give are those that whoever signs "
-        "reports; the other words of the findings, and their numbers, follow from what is in the bundle."
-    )
+    said.append(f"{_RESTARTED} {_ON_WORD[0]}")
     endpoints = [name for name, model in audit.models.items() if model.is_endpoint]
     if endpoints:
         said.append(

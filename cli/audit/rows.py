@@ -1,10 +1,13 @@
 """The rows of a manifest as an exhibit, and whether a test's choices are those that were committed to."""
 
+import gzip
+import io
+import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ...display import counted
+from ...display import counted, visible
 from ...errors import InvalidInput, VerificationError
 from ...provenance.bundle import layout, read_exhibit
 from ...provenance.bundle.verification import NotChecked
@@ -15,13 +18,16 @@ from .controls import control_exhibit_name
 from .outcomes import Outcome
 from .planned import CompletionTest, LeakTest, WatermarkSequentialTest, WatermarkTest
 from .registering import Registered, registered_for
-from .units import RECORDS_MISSING, NamedTest, held_against
+from .units import RECORDS_MISSING, NamedTest, Places, held_against
+from .wordings import blanks
 
 __all__ = ["choices_as_committed", "write_rows"]
 
 _NAMING_CHOICES = (WatermarkTest, CompletionTest, LeakTest)  # their numbers name units and choices
 _LARGEST_ROWS = 2 << 30
 _LARGEST_FILE = 256 << 20
+_DIGITS = 16  # of a count, fewer
+_MANY = 10**_DIGITS
 
 _Read = Callable[[str, int], bytes]
 
@@ -61,7 +67,8 @@ def choices_as_committed(report: AuditReport, names: Sequence[str], read: _Read)
 
     1. The rows give the Merkle root and the number of leaves that the commitment states.
     2. Every unit of a test is one of theirs, once, with the same choices, and the same one was released.
-    3. The keyed test leaves none out, and weighs each by its places and scores; see `unit_weights`.
+    3. The keyed test leaves none out but those of records that its findings say were missing, and weighs each
+       by its places and scores; see `unit_weights`.
 
     Args:
         report: The report.
@@ -97,9 +104,13 @@ def choices_as_committed(report: AuditReport, names: Sequence[str], read: _Read)
             )
         release = _release(read(_commitment_name(name), _LARGEST_FILE), _commitment_name(name))
         units = check_rows(read(_rows_name(name), _LARGEST_ROWS), release)  # 1
+        places: Places = {}
+        if any(test.n_missing for test in mine):
+            places = _places_in(read(_rows_name(name), _LARGEST_ROWS), release)
         for test in mine:
             working = read_exhibit(read(test.exhibit, _LARGEST_FILE))
-            if doubt := held_against(working, test, units, release):  # 2, 3
+            _check_missing(test, release)
+            if doubt := held_against(working, test, units, release, places):  # 2, 3
                 left.append(doubt)
         said.append(
             f"{name}: {counted(len(units), 'unit')} under the committed root; "
@@ -117,11 +128,10 @@ def _tests_of(
     exhibits = {layout.exhibit_name(n): pair.test for n, pair in enumerate(registered.pairs, 1)}
     exhibits |= {control_exhibit_name(pair): pair.test for pair in registered.controls}
     warnings = {entry.test: entry.finding.warnings for entry in report.entries}
-    missing = {
-        test.partition(".")[0]
-        for test, texts in warnings.items()
-        if any(RECORDS_MISSING in text for text in texts)
-    }
+    missing: dict[str, int] = {}  # by test: what all its findings say at least, of the same records
+    for test, texts in warnings.items():
+        name = test.partition(".")[0]
+        missing[name] = min(missing.get(name, _MANY), _n_missing(texts, test))
     found = []
     for exhibit, name in exhibits.items():
         planned = registered.audit.tests[name]
@@ -130,7 +140,43 @@ def _tests_of(
             and planned.dataset == dataset
             and exhibit in names
         ):
-            found.append(NamedTest(exhibit, planned, says_missing=name in missing))
+            found.append(NamedTest(exhibit, planned, n_missing=missing.get(name, 0)))
+    return found
+
+
+def _n_missing(warnings: Sequence[str], test: str) -> int:
+    """How many records a finding says were not at hand."""
+    for text in warnings:
+        if found := blanks(text, RECORDS_MISSING):
+            plain = found[0].replace(",", "")
+            if not (plain.isascii() and plain.isdecimal() and len(plain) < _DIGITS):
+                raise VerificationError(
+                    f"test {test}: does not say how many records were missing: {visible(text[:200])!r}"
+                )
+            return int(plain)
+    return 0
+
+
+def _check_missing(test: NamedTest, release: Release) -> None:
+    if test.n_missing >= max(release.manifest.leaf_count, 1):
+        raise VerificationError(
+            f"{test.exhibit}: {test.n_missing:,} records are said to be missing, of "
+            f"{release.manifest.leaf_count:,} committed to"
+        )
+
+
+def _places_in(rows: bytes, release: Release) -> dict[str, dict[int, int]]:
+    """Of each unit, how many places that are not first each row has; the rows were checked before."""
+    found: dict[str, dict[int, int]] = {}
+    with gzip.open(io.BytesIO(rows)) as lines:
+        for number, line in enumerate(lines):
+            row = json.loads(line)["row"]
+            for index, slot in enumerate(row["slots"]):
+                counts = found.setdefault(
+                    release.marking.unit_name(row["record"], index, slot["unit"]), {}
+                )
+                if index:
+                    counts[number] = counts.get(number, 0) + 1
     return found
 
 

@@ -1,8 +1,9 @@
 """Whether an exhibit holds the committed units: each once, none left out, none weighed at will."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,11 @@ from ...watermark.release import Release
 from ...watermark.scoring import UnitScores, unit_weights
 from .planned import CompletionTest, LeakTest, PlannedKind, WatermarkSequentialTest, WatermarkTest
 
-__all__ = ["RECORDS_MISSING", "NamedTest", "held_against"]
+__all__ = ["RECORDS_MISSING", "NamedTest", "Places", "held_against"]
 
-RECORDS_MISSING = "records of the manifest are in none of the files"  # as evidence warns of it
+RECORDS_MISSING = (  # as evidence warns of it
+    "* of * records of the manifest are in none of the files at hand: they were left out."
+)
 _WEIGHT_TOLERANCE = 1e-4  # a place more or less of a thousand; no such weight suits anybody
 _ROUNDS = 20
 _FREQUENCY_TOLERANCE = 1e-6
@@ -31,16 +34,23 @@ class NamedTest:
     Attributes:
         exhibit: Path of the exhibit.
         planned: As registered.
-        says_missing: Its finding warns that texts of the release were not at hand.
+        n_missing: How many records its findings say were not at hand.
     """
 
     exhibit: str
     planned: PlannedKind
-    says_missing: bool
+    n_missing: int = 0
+
+
+Places = Mapping[str, Mapping[int, int]]  # of each unit: its places that are not first, by record
 
 
 def held_against(
-    working: Working, test: NamedTest, units: Mapping[str, UnitChoice], release: Release
+    working: Working,
+    test: NamedTest,
+    units: Mapping[str, UnitChoice],
+    release: Release,
+    places: Places = MappingProxyType({}),
 ) -> str:
     """Hold one exhibit against the units of the rows.
 
@@ -49,6 +59,7 @@ def held_against(
         test: Its test.
         units: The committed units, by name.
         release: What commits to them.
+        places: Where they stand in the rows; needed where records are said to be missing.
 
     Returns:
         What could not be checked; nothing if all was.
@@ -68,13 +79,15 @@ def held_against(
     if by_record and isinstance(planned, WatermarkTest | WatermarkSequentialTest):
         return _records(working, names, test, units, release)
     if isinstance(planned, WatermarkSequentialTest):
-        return _steps(working, names, test, units)
+        return _steps(working, names, test, units, places)
     _choices(working, names, test.exhibit, units)
     if isinstance(planned, WatermarkTest):
-        if left := _left_out(names, test, {n for n, u in units.items() if u.n_slots > u.n_first}):
-            return left
+        counting = {n for n, u in units.items() if u.n_slots > u.n_first}
+        left = _left_out(names, test, counting)
+        _refuse_unexplained(counting - set(names), test, places)
         _frequencies(working, names, test.exhibit, units)
-        _weights(working, names, test.exhibit, units)
+        _weights(working, names, test, units, places)
+        return left
     elif isinstance(planned, LeakTest) and np.ptp(working.columns["weight"]) > 0:
         raise VerificationError(f"{test.exhibit}: weighs its units, which this test does not")
     elif isinstance(planned, CompletionTest):
@@ -124,9 +137,27 @@ def _left_out(names: list[str], test: NamedTest, due: set[str]) -> str:
     if not missing:
         return ""
     said = f"{test.exhibit}: {len(missing):,} of {len(due):,} committed units are not in it"
-    if not test.says_missing:
+    if not test.n_missing:
         raise VerificationError(f"{said}, such as {visible(missing[0][:100])!r}")
-    return f"{said}; the report says that texts were not at hand"
+    return f"{said}; the report says that {test.n_missing:,} records were not at hand"
+
+
+def _refuse_unexplained(missing: Collection[str], test: NamedTest, places: Places) -> None:
+    """A unit is missing only if every record is in which a place of it has a text before it."""
+    lost = set().union(*(places[name] for name in missing)) if missing else set()
+    if len(lost) > test.n_missing:
+        raise VerificationError(
+            f"{test.exhibit}: {len(missing):,} units are missing, which needs {len(lost):,} records to be; "
+            f"the report says that {test.n_missing:,} were not at hand"
+        )
+
+
+def _fewest_places(name: str, unit: UnitChoice, test: NamedTest, places: Places) -> int:
+    """How many places of a unit count at least, whichever records were missing."""
+    if not test.n_missing:
+        return unit.n_slots - unit.n_first
+    counts = sorted(places[name].values())
+    return sum(counts[: max(len(counts) - test.n_missing, 0)])
 
 
 def _records(
@@ -147,40 +178,73 @@ def _records(
         raise VerificationError(
             f"{test.exhibit}: a record without {release.marking.ghosts} unpublished variants"
         )
-    return (
-        "" if isinstance(test.planned, WatermarkSequentialTest) else _left_out(names, test, records)
-    )
+    if isinstance(test.planned, WatermarkSequentialTest):
+        return ""
+    left = _left_out(names, test, records)
+    if (n_left := len(records - set(names))) > test.n_missing:
+        raise VerificationError(
+            f"{test.exhibit}: {n_left:,} records are missing; the report says that {test.n_missing:,} were "
+            "not at hand"
+        )
+    return left
 
 
 def _steps(
-    working: Working, names: list[str], test: NamedTest, units: Mapping[str, UnitChoice]
+    working: Working,
+    names: list[str],
+    test: NamedTest,
+    units: Mapping[str, UnitChoice],
+    places: Places,
 ) -> str:
-    """Units one by one: those with most places first, of equal ones in the order of names."""
+    """Units one by one: those with most places first, of equal ones in the order of names.
+
+    Where records were missing, a unit may have had fewer places, by as many as that many records hold.
+    """
     sizes = np.diff(working.unit_starts(), append=working.n_rows).tolist()
     for name, size in zip(names, sizes, strict=True):
         if name not in units or len(units[name].choices) != size:
             raise VerificationError(
                 f"{test.exhibit}: {visible(name[:100])!r} with {size} choices is not among the committed rows"
             )
-    if test.says_missing:
-        return f"{test.exhibit}: texts were not at hand, so the order of its units is open"
-    places = sorted(units, key=lambda name: (-units[name].n_slots, name))
-    order = {name: place for place, name in enumerate(places)}
-    found = [order[name] for name in names]
-    skipped = [
-        n
-        for n in places[: found[-1]]
-        if n not in set(names) and units[n].n_slots > units[n].n_first
-    ]
-    if found != sorted(found) or skipped:
+    if test.n_missing:
+        in_order = _may_be_in_order(names, test, units, places)
+    else:
+        ranked = sorted(units, key=lambda name: (-units[name].n_slots, name))
+        order = {name: place for place, name in enumerate(ranked)}
+        found = [order[name] for name in names]
+        before = [n for n in ranked[: found[-1]] if units[n].n_slots > units[n].n_first]
+        in_order = found == sorted(found) and set(before) <= set(names)
+    if not in_order:
         raise VerificationError(
             f"{test.exhibit}: its units are not in the order of the test, most places first, without a gap"
+        )
+    if test.n_missing:
+        return (
+            f"{test.exhibit}: {test.n_missing:,} records were not at hand, so the order of its units is open "
+            "where their places are"
         )
     return ""
 
 
+def _may_be_in_order(
+    names: list[str], test: NamedTest, units: Mapping[str, UnitChoice], places: Places
+) -> bool:
+    """Whether some choice of so many records, missing for each unit, could give this order."""
+    fewest = {name: _fewest_places(name, unit, test, places) for name, unit in units.items()}
+    most_left = math.inf  # that a unit may have after all before it
+    for name in names:
+        if fewest[name] > most_left:
+            return False
+        most_left = min(most_left, units[name].n_slots)
+    return all(fewest[name] <= most_left for name in units.keys() - set(names))
+
+
 def _weights(
-    working: Working, names: list[str], exhibit: str, units: Mapping[str, UnitChoice]
+    working: Working,
+    names: list[str],
+    test: NamedTest,
+    units: Mapping[str, UnitChoice],
+    places: Places,
 ) -> None:
     """The weights follow from scores and numbers of places; see `unit_weights`.
 
@@ -190,7 +254,8 @@ def _weights(
     starts = working.unit_starts()
     stated = working.columns["weight"][starts]
     most = np.array([units[name].n_slots for name in names], np.int64)
-    least = np.maximum(most - [units[name].n_first for name in names], 1)
+    fewest = [_fewest_places(name, units[name], test, places) for name in names]
+    least = np.maximum(np.array(fewest, np.int64), 1)
     known = [np.split(column, starts[1:]) for column in working.numbered()]
     scores = UnitScores(
         names=tuple(names),
@@ -209,7 +274,7 @@ def _weights(
         scores = replace(scores, n_slots=counts)
         due = unit_weights(scores, known)
     raise VerificationError(
-        f"{exhibit}: the weights of its units do not follow from their scores and places"
+        f"{test.exhibit}: the weights of its units do not follow from their scores and places"
     )
 
 

@@ -1,7 +1,7 @@
 """Whether the findings of a report say what findings of their kind say, and hush up no warning."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import PurePath
 
 import numpy as np
 
@@ -11,13 +11,16 @@ from ...provenance.bundle import layout, read_exhibit
 from ...stats import Finding
 from ...stats.report import AuditedFinding, AuditReport
 from ...stats.workings import Working
+from .options import names_of_kind, possible_assumptions, unmatched
 from .planned import OrderTest, PartitionTest
 from .registering import Pair, Registered, registered_for
+from .subjects import is_about
 from .wordings import REFUTING, WORDINGS, Wording, blanks
 
 __all__ = ["findings_as_worded"]
 
 _LARGEST = 1 << 30
+_DECIMAL = re.compile(r"[0-9][0-9,]*(\.[0-9]+)?(e[+-]?[0-9]+)?")
 
 
 def findings_as_worded(
@@ -26,7 +29,8 @@ def findings_as_worded(
     """Hold the texts of each finding against those of its kind; see `WORDINGS`.
 
     1. Name, question, null hypothesis, unit and statistic have the fixed form, and are about this subject.
-    2. No assumption and no warning that such a finding always has is missing.
+    2. No assumption and no warning that such a finding always has is missing; no assumption is there besides
+       those that such a finding may have, and each once.
     3. Where neighbours in the training order have alike scores, by the exhibit, a warning says so.
     4. An assumption has failed where a warning refutes one, in its words, and nowhere else.
 
@@ -52,8 +56,9 @@ def findings_as_worded(
         exhibit = layout.exhibit_name(number)
         working = read_exhibit(read(exhibit, _LARGEST), exhibit)
         for what, text in (
-            *_other_texts(entry.finding, pair, working, registered),
+            *_other_texts(entry.finding, pair, working, registered, report),
             *_left_out(entry.finding, pair, working),
+            *_surplus(entry.finding, pair, working),
             *_not_refuted(entry),
         ):
             raise VerificationError(f"test {entry.test}: {what}: {visible(text[:200])!r}")
@@ -61,13 +66,13 @@ def findings_as_worded(
 
 
 def _other_texts(
-    finding: Finding, pair: Pair, working: Working, registered: Registered
+    finding: Finding, pair: Pair, working: Working, registered: Registered, report: AuditReport
 ) -> Iterator[tuple[str, str]]:
     """1."""
     due = WORDINGS[pair.planned.kind]
     null = due.nulls.get(working.test, "")
     forms = {
-        "name": tuple(f"{name} ({pair.test})" for name in due.names),
+        "name": names_of_kind(pair),
         "question": (due.question,),
         "null hypothesis": (null,),
         "unit": due.units,
@@ -83,26 +88,17 @@ def _other_texts(
     for what, text in stated.items():
         if all(blanks(text, form) is None for form in forms[what]):
             yield f"another {what} than that of its kind", text
-    about = blanks(finding.question, due.question) or ()
-    for blank in about[:1]:
-        if not _is_subject(blank, finding, pair, registered):
-            yield "asks about something else than was tested", finding.question
+    if not is_about(finding, pair, registered, report):
+        yield "asks about something else than was tested", finding.question
     if counts := _counts(finding.unit, due):
         total = sum(counts)
         if total != finding.n:
             yield f"its unit counts {total} of {finding.n}", finding.unit
-
-
-def _is_subject(named: str, finding: Finding, pair: Pair, registered: Registered) -> bool:
-    """Whether a question names what was tested: its name, an input's name, or that of its file."""
-    if pair.planned.kind == "influence":
-        query = getattr(pair.planned, "query", None)
-        return query is None or named == query
-    thing = registered.audit.section(pair.section)[pair.subject]
-    path = str(getattr(thing, "model", "") or getattr(thing, "path", ""))
-    known = {pair.subject, path, PurePath(path).name, *(given.name for given in finding.inputs)}
-    known |= set(map(visible, known))
-    return named.removeprefix(" of ") in known or not named
+    elif finding.unit not in due.units:
+        yield "its unit counts in words", finding.unit
+    for blank in blanks(finding.statistic.name, due.statistics[0]) or ():
+        if not _DECIMAL.fullmatch(blank):
+            yield "its statistic has a blank filled with words", finding.statistic.name
 
 
 def _counts(unit: str, due: Wording) -> list[int]:
@@ -125,6 +121,17 @@ def _left_out(finding: Finding, pair: Pair, working: Working) -> Iterator[tuple[
         for form in forms:
             if all(blanks(text, form) is None for text in stated):
                 yield f"leaves out the {what}", form
+
+
+def _surplus(finding: Finding, pair: Pair, working: Working) -> Iterator[tuple[str, str]]:
+    """2: what no finding of this kind assumes."""
+    forms = possible_assumptions(pair)
+    for text in unmatched(finding.assumptions, forms):
+        # What a test of `stats` assumes by itself, such as one in steps, it says again when it is repeated.
+        if text not in working.repeat().assumptions:
+            yield "states an assumption that its kind does not make", text
+    if len(set(finding.assumptions)) < len(finding.assumptions):
+        yield "states an assumption twice", finding.name
 
 
 def _alike(pair: Pair, working: Working) -> tuple[str, ...]:

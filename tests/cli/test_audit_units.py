@@ -27,6 +27,7 @@ UNITS = {
     name: UnitChoice(("a", "b", "c"), int(RNG.integers(3)), n_slots=1 + i, n_first=i % 3)
     for i, name in enumerate(NAMES)
 }
+PLACES = {name: dict.fromkeys(range(u.n_slots - u.n_first), 1) for name, u in UNITS.items()}
 RECORDS = {f"{i:064x}/{slot}": UnitChoice(("a", "b"), 0) for i in range(N) for slot in range(2)}
 
 
@@ -40,7 +41,7 @@ class Committed:
 TYPES, BY_RECORD = Committed(Unit.TYPE), Committed(Unit.RECORD, ghosts=GHOSTS)
 
 
-def named(kind, *, says_missing=False, **fields):
+def named(kind, *, n_missing=0, **fields):
     of = {
         "watermark": WatermarkTest,
         "leak": LeakTest,
@@ -48,24 +49,25 @@ def named(kind, *, says_missing=False, **fields):
         "watermark-sequential": WatermarkSequentialTest,
     }
     planned = of[kind](kind=kind, dataset="reviews", **fields)
-    return NamedTest("exhibits/T01.parquet", planned, says_missing=says_missing)
+    return NamedTest("exhibits/T01.parquet", planned, n_missing=n_missing)
 
 
 MARK = named("watermark")
 
 
-def words(n_slots=None):
+def words(n_slots=None, n=N):
     """What the keyed test was given; of places, some have nothing before them."""
-    values = [RNG.normal(size=3) for _ in NAMES]
+    names = NAMES[:n]
+    values = [RNG.normal(size=3) for _ in names]
     scores = UnitScores(
-        names=tuple(NAMES),
+        names=tuple(names),
         values=tuple(values),
-        frequencies=tuple(RNG.normal(size=3) for _ in NAMES),
-        chosen=np.array([UNITS[name].choice for name in NAMES]),
-        n_slots=np.array(n_slots or [UNITS[name].n_slots for name in NAMES]),
+        frequencies=tuple(RNG.normal(size=3) for _ in names),
+        chosen=np.array([UNITS[name].choice for name in names]),
+        n_slots=np.array(n_slots or [UNITS[name].n_slots for name in names]),
     )
     finding = unit_test(scores, (), seed=1, n_resamples=99)
-    return finding.named(NAMES, [UNITS[name].choices for name in NAMES]).working
+    return finding.named(names, [UNITS[name].choices for name in names]).working
 
 
 def kept(working, rows):
@@ -95,11 +97,27 @@ def test_a_unit_twice_is_refused():
 
 
 def test_a_unit_left_out_is_refused_unless_texts_were_missing():
-    fewer = kept(words(), np.arange(3 * N - 3))
+    fewer = words(n=N - 1)
     with pytest.raises(VerificationError, match=r"1 of 12 committed units are not in it.*word11"):
         held_against(fewer, MARK, UNITS, TYPES)
-    said = held_against(fewer, named("watermark", says_missing=True), UNITS, TYPES)
+    said = held_against(fewer, named("watermark", n_missing=12), UNITS, TYPES, PLACES)
     assert "1 of 12 committed units are not in it" in said
+    # word11 stands in twelve records, in ten of them with a text before it.
+    with pytest.raises(VerificationError, match=r"which needs 10 records to be.*that 9 were not"):
+        held_against(fewer, named("watermark", n_missing=9), UNITS, TYPES, PLACES)
+
+
+def test_units_that_are_there_are_weighed_also_where_others_are_missing():
+    fewer = words(n=N - 1)
+    weight = fewer.columns["weight"] * np.repeat(RNG.uniform(0.2, 1, N - 1), 3)
+    suited = replace(fewer, columns={**fewer.columns, "weight": weight})
+    frequent = {**fewer.columns, "reference_0": fewer.columns["value"] * 2}
+    exact = {name: unit._replace(least=(9.0,) * 3, most=(9.0,) * 3) for name, unit in UNITS.items()}
+    test = named("watermark", n_missing=10)
+    with pytest.raises(VerificationError, match="the weights of its units do not follow"):
+        held_against(suited, test, UNITS, TYPES, PLACES)
+    with pytest.raises(VerificationError, match="word frequencies of"):
+        held_against(replace(fewer, columns=frequent), test, exact, TYPES, PLACES)
 
 
 def test_a_unit_whose_places_all_begin_a_text_may_be_left_out():
@@ -140,6 +158,10 @@ def test_records_are_those_committed_to():
     fewer = kept(working, np.arange(4 * (N - 1)))
     with pytest.raises(VerificationError, match="1 of 12 committed units are not in it"):
         held_against(fewer, MARK, RECORDS, BY_RECORD)
+    one, fewest = named("watermark", n_missing=1), kept(working, np.arange(4 * (N - 2)))
+    assert "1 records were not at hand" in held_against(fewer, one, RECORDS, BY_RECORD)
+    with pytest.raises(VerificationError, match="2 records are missing; the report says that 1"):
+        held_against(fewest, one, RECORDS, BY_RECORD)
 
 
 def test_steps_come_in_their_order():
@@ -153,6 +175,11 @@ def test_steps_come_in_their_order():
     for names in (NAMES, [*order[:3], order[4]]):
         with pytest.raises(VerificationError, match="not in the order of the test"):
             held_against(working(names), test, UNITS, TYPES)
+    missing = named("watermark-sequential", n_missing=2)
+    said = held_against(working([*order[:3], order[4]]), missing, UNITS, TYPES, PLACES)
+    assert "2 records were not at hand" in said
+    with pytest.raises(VerificationError, match="not in the order of the test"):
+        held_against(working(NAMES), missing, UNITS, TYPES, PLACES)
 
 
 def test_answers_are_counted():

@@ -39,6 +39,11 @@ def utc(time):
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def proof_by(name):
+    """How a report names the timestamp over a file."""
+    return f"RFC 3161 timestamp of CN=Sample TSA (commitments/{name}.sample.tsr)"
+
+
 def sha(data):
     """SHA-256 of some bytes."""
     return hashlib.sha256(data).hexdigest()
@@ -116,7 +121,7 @@ def registered_tests(data):
             counter_proposition="It was not.",
             direction=test.alternative,
             committed_at=utc(COMMITTED),
-            committed_proof="exhibit commitments/release.json.sample.tsr",
+            committed_proof=proof_by("release.json"),
         )
         for test in registration(data).tests
     )
@@ -194,7 +199,7 @@ class Draft:
                 "instructions": "",
                 "pre_registration": sha(self.audit),
                 "registered_at": utc(REGISTERED),
-                "registered_proof": "exhibit commitments/audit.yaml.sample.tsr",
+                "registered_proof": proof_by("audit.yaml"),
                 "key_fingerprint": key.public.keyid,
                 "previous_statement": "",
                 "items": (ExaminedItem(name="north", kind="model", role="suspect"),),
@@ -202,7 +207,7 @@ class Draft:
                     TimelineEvent(
                         at=utc(COMMITTED),
                         what="Committed",
-                        proof="exhibit commitments/release.json.sample.tsr",
+                        proof=proof_by("release.json"),
                     ),
                 ),
                 "registered": tests,

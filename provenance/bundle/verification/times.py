@@ -25,7 +25,10 @@ __all__ = ["commitments"]
 _SKEW = timedelta(minutes=5)  # by which honest clocks may differ
 _LARGEST_STAMP = 1 << 20
 _MOST_STAMPS = 1_000  # and commitments; each costs a look at all others
-_OF = "RFC 3161 timestamp of "  # how an audit begins to name a proof; others' words are free
+_PROOF = (
+    "RFC 3161 timestamp of {authority} ({name})"  # how a report names a proof, and not otherwise
+)
+_OF = _PROOF.partition("{")[0]
 _BETWEEN_NAMES = re.compile(r"[\s,;()\"']+")
 
 
@@ -202,18 +205,23 @@ def _proofs(matter: Matter) -> Iterator[str]:
 
 
 def _check_authorities(matter: Matter, held: Sequence[_Stamp]) -> None:
-    """The report calls the authority of a timestamp as its certificate does."""
+    """What the report says of each timestamp, word for word: its name, and its authority's.
+
+    The name of an authority whom the verifier does not trust cannot be held; it proves nothing either.
+
+    Raises:
+        VerificationError: If it is called otherwise.
+    """
     called = {stamp.name: visible(stamp.authority) for stamp in held}
-    for proof in _proofs(matter):
-        for name in _names_of_stamps(proof):
-            start, mark = proof.removeprefix(_OF), f" ({name})"
-            if start != proof and start.endswith(mark) and name in called:
-                told = start.removesuffix(mark)
-                if told != called[name]:
-                    raise VerificationError(
-                        f"{visible(name[:200])}: of {called[name]}, and the report says of "
-                        f"{visible(told[:200])}"
-                    )
+    for proof in filter(None, _proofs(matter)):
+        name = _names_of_stamps(proof)[-1]
+        start, mark = proof.removeprefix(_OF), f" ({name})"
+        told = start.removesuffix(mark)
+        if proof != _PROOF.format(authority=called.get(name, told), name=name):
+            raise VerificationError(
+                f"{visible(name[:200])}: of {called.get(name, 'an unknown authority')}, and the report says "
+                f"of {visible(told[:200])}"
+            )
 
 
 def _names_of_stamps(proof: str) -> list[str]:
