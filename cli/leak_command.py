@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInput
+from .embed_command import EngineName
 from .options import Alpha, AsJson, Committed, Recipients, Report, Seed
 from .output import working
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..watermark.evidence import Evidence
     from ..watermark.keys import MarkingKey
     from ..watermark.leak import LeakResult
+    from ..watermark.piecework import Engine
     from .reporting import Attachment
 
 __all__ = ["leak"]
@@ -48,6 +50,16 @@ def leak(
     released_column: Annotated[
         str, typer.Option(help="Column (or key) of the released file that holds the text.")
     ] = "text",
+    engine: Annotated[
+        EngineName,
+        typer.Option(
+            help="local: this process searches. ray: those of the cluster that RAY_ADDRESS names; without it "
+            "one is started here."
+        ),
+    ] = EngineName.LOCAL,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="With --engine ray: number of processes; default 1.")
+    ] = None,
     seed: Seed = 0,
     report: Report = None,
     alpha: Alpha = 0.01,
@@ -59,6 +71,7 @@ def leak(
     from ..watermark.evidence import load_evidence
     from ..watermark.keys import MarkingKey
     from ..watermark.manifest.rehearsal import rehearse
+    from ..watermark.piecework import Engine, refuse_missing_engine
     from .leak_coverage import Coverage
     from .reporting import conclude, evidence_found, refuse_unfit
 
@@ -70,6 +83,9 @@ def leak(
         )
     if committed and not recipient:
         raise InvalidInput("--committed goes with --recipient")
+    if workers is not None and engine is EngineName.LOCAL:
+        raise InvalidInput("--workers goes with --engine ray", "leave it out, or name the engine")
+    refuse_missing_engine(Engine(engine.value))
     dataset = AuditedDataset(texts, text_column=text_column)
     if marking_key is None and manifest.is_file():  # whoever has no key has it from someone else
         rehearse(manifest)
@@ -78,7 +94,7 @@ def leak(
     )
     labels = recipient or []
     copies = _copies(evidence, marking_key, labels, committed or [])
-    found = _searched(evidence, dataset, texts)
+    found = _searched(evidence, dataset, texts, Engine(engine.value), workers or 1)
     audited, listing = identified(dataset, texts)
     results = _tested(copies, found, seed=seed, name=visible(texts.name))
     findings = [
@@ -115,12 +131,18 @@ def _copies(
     return [copy for _, copy in copies]
 
 
-def _searched(evidence: "Evidence", dataset: "AuditedDataset", texts: Path) -> "Alignment":
-    from ..watermark.leak import aligner_of
+def _searched(
+    evidence: "Evidence", dataset: "AuditedDataset", texts: Path, engine: "Engine", workers: int
+) -> "Alignment":
+    from ..watermark.searching import search
 
     with working(f"searching {texts}") as show:
-        return aligner_of(evidence).align(
-            dataset.texts(lambda n_texts: show(f"searching {texts}: {n_texts:,} texts"))
+        return search(
+            evidence,
+            dataset,
+            workers=workers,
+            engine=engine,
+            progress=lambda n_texts: show(f"searching {texts}: {n_texts:,} texts"),
         )
 
 

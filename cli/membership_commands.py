@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..errors import InvalidInput
+from .embed_command import EngineName
 from .options import (
     Alpha,
     AsJson,
@@ -88,12 +89,23 @@ def score(
         Path | None,
         typer.Option(help="Write the scores of every text to this new .parquet or .csv file."),
     ] = None,
+    engine: Annotated[
+        EngineName,
+        typer.Option(
+            help="local: this process scores. ray: those of the cluster that RAY_ADDRESS names; without it "
+            "one is started here. Each worker loads the models."
+        ),
+    ] = EngineName.LOCAL,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="With --engine ray: number of processes; default 1.")
+    ] = None,
     seed: Seed = 0,
     report: Report = None,
     alpha: Alpha = 0.01,
     as_json: AsJson = False,
 ) -> None:
     """Score texts; with --labels, say how well; with --held-out, test."""
+    from ..watermark.piecework import Engine
     from .membership_request import Request
     from .membership_run import run_inference, run_scores
     from .reporting import refuse_unfit
@@ -106,6 +118,9 @@ def score(
         )
     if held_out is not None and labels is not None:
         raise InvalidInput("--labels and --held-out do not go together", "choose one of them")
+    if workers is not None and engine is EngineName.LOCAL:
+        raise InvalidInput("--workers goes with --engine ray", "leave it out, or name the engine")
+    where = Engine(engine.value)
     request = Request(
         texts=texts,
         suspect=suspect,
@@ -123,6 +138,15 @@ def score(
         how=how,
     )
     if held_out is None:
-        run_scores(request, as_json=as_json)
+        run_scores(request, as_json=as_json, engine=where, workers=workers or 1)
     else:
-        run_inference(request, held_out, force=force, report=report, alpha=alpha, as_json=as_json)
+        run_inference(
+            request,
+            held_out,
+            force=force,
+            report=report,
+            alpha=alpha,
+            as_json=as_json,
+            engine=where,
+            workers=workers or 1,
+        )

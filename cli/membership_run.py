@@ -1,8 +1,11 @@
 """What `bookplate membership score` does once its options are understood."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -20,13 +23,17 @@ from ..provenance.membership import (
 )
 from ..provenance.suspect import Suspect, TokenReader
 from ..stats import Effect, RocResult
+from ..watermark.piecework import Engine, refuse_missing_engine
 from ..watermark.tables import read_table
 from .csv_files import csv_file
 from .dry_run import all_asked
 from .membership_request import Material, Request, input_of, material_of, neighbours_of
 from .output import print_json, print_note, print_rows, print_table, working
-from .reaching import reach
+from .reaching import DtypeName, reach
 from .reporting import Attachment, accounts_of, conclude
+
+if TYPE_CHECKING:
+    from ..provenance.suspect.local.sharded import ShardedSuspect
 
 __all__ = ["run_inference", "run_scores"]
 
@@ -38,13 +45,18 @@ _NEED = (
 )
 
 
-def run_scores(request: Request, *, as_json: bool) -> None:
+def run_scores(
+    request: Request, *, as_json: bool, engine: Engine = Engine.LOCAL, workers: int = 1
+) -> None:
     """Score texts, compare with labels if there are any, write and print."""
+    refuse_missing_engine(engine)
     material = material_of(request)
     labels = _labels(request)
     material.options["neighbours"] = neighbours_of(request, material.texts)
-    suspect, references = _models(request)
-    with working(f"scoring with {request.suspect}") as show:
+    with (
+        _models(request, engine, workers) as (suspect, references),
+        working(f"scoring with {request.suspect}") as show,
+    ):
         table = score_texts(
             material.texts,
             suspect,
@@ -86,6 +98,8 @@ def run_inference(
     report: Path | None,
     alpha: float,
     as_json: bool,
+    engine: Engine = Engine.LOCAL,
+    workers: int = 1,
 ) -> None:
     """Dataset inference: test, write and print.
 
@@ -93,14 +107,17 @@ def run_inference(
         InvalidInput: If the inputs do not fit, see `dataset_inference`.
         InsufficientEvidence: Likewise.
     """
+    refuse_missing_engine(engine)
     material = material_of(request)
     others = read_table(held_out, text_column=request.text_column).texts
     material.inputs.insert(1, input_of(held_out))
     material.options["neighbours"] = neighbours_of(request, [*material.texts, *others])
     print_note(_NEED)
-    suspect, references = _models(request)
     n = len(material.texts) + len(others)
-    with working(f"scoring with {request.suspect}") as show:
+    with (
+        _models(request, engine, workers) as (suspect, references),
+        working(f"scoring with {request.suspect}") as show,
+    ):
         outcome = dataset_inference(
             material.texts,
             others,
@@ -163,14 +180,51 @@ def _labels(request: Request) -> list[int] | None:
     return labels
 
 
-def _models(request: Request) -> tuple[TokenReader, list[Suspect]]:
-    suspect, references = reach(request.suspect, request.references, request.how)
+@contextmanager
+def _models(
+    request: Request, engine: Engine, workers: int
+) -> Generator[tuple[TokenReader, list[Suspect]]]:
+    """The suspect and its references, opened here; with Ray, each worker opens them, too."""
+    how = request.how
+    if engine is Engine.RAY and how.dtype is not DtypeName.INT8:
+        how = replace(how, device="cpu")  # the workers have the accelerators
+    suspect, references = reach(request.suspect, request.references, how)
     if not isinstance(suspect, TokenReader):
         raise InvalidInput(
             f"{request.suspect}: does not tell the probabilities of tokens",
             "membership scores need a suspect that does",
         )
-    return suspect, references
+    if engine is Engine.LOCAL:
+        yield suspect, references
+        return
+    with _on_ray(request, [suspect, *references], workers) as models:
+        yield models[0], [*models[1:]]
+
+
+@contextmanager
+def _on_ray(
+    request: Request, models: Sequence[object], workers: int
+) -> Generator[list["ShardedSuspect"]]:
+    from ..provenance.suspect.local import Dtype, Loading, TransformersSuspect
+    from ..provenance.suspect.local.sharded import Opened, sharded
+    from ..watermark.ray_engine import ray_cluster
+
+    how = Loading(device=request.how.device, dtype=Dtype(request.how.dtype.value))
+    opened = []
+    for name, model in zip((request.suspect, *request.references), models, strict=True):
+        if not isinstance(model, TransformersSuspect):
+            raise InvalidInput(
+                f"{name}: the engine 'ray' needs models by their weights",
+                "endpoints and recorded answers are read without it",
+            )
+        opened.append(Opened(model, name, how))
+    opened[0] = replace(opened[0], how=replace(how, adapter=request.how.adapter))
+    with (
+        TemporaryDirectory(prefix="bookplate-") as folder,
+        ray_cluster(workers, Path(folder)),
+        sharded(opened, workers) as shared,
+    ):
+        yield shared
 
 
 # ---- write ----------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from .manifest import MarkedRecord
 from .marking import Mode, Unit
 from .scoring import words_of
 
-__all__ = ["LeakResult", "aligner_of", "leak", "leak_test"]
+__all__ = ["LeakResult", "aligner_of", "blind_records", "leak", "leak_test"]
 
 _SLOT_NOISE = 2.0  # m slots of a unit count as much as 3 m / (m + 2) single ones
 _EDITED = 0.01  # portion of shown words changed on the way, in the model behind the scores
@@ -100,6 +100,26 @@ class _Units:
     n_slots: NDArray[np.int64]
 
 
+def blind_records(evidence: Evidence) -> list[BlindRecord]:
+    """The originals with their slots, without the released choices.
+
+    Args:
+        evidence: Manifest and texts.
+
+    Returns:
+        A record for each of `evidence.marked()`, in their order.
+
+    Raises:
+        InsufficientEvidence: If no record with slots is present.
+    """
+    records = evidence.marked()
+    if not records:
+        raise InsufficientEvidence(
+            "no marked record is present", "are these the released texts of this manifest?"
+        )
+    return [_blind(record, evidence.originals[record.record]) for record in records]
+
+
 def aligner_of(evidence: Evidence) -> Aligner:
     """An index of the originals that knows nothing of the released choices.
 
@@ -112,12 +132,7 @@ def aligner_of(evidence: Evidence) -> Aligner:
     Raises:
         InsufficientEvidence: If no record with slots is present.
     """
-    records = evidence.marked()
-    if not records:
-        raise InsufficientEvidence(
-            "no marked record is present", "are these the released texts of this manifest?"
-        )
-    return Aligner([_blind(record, evidence.originals[record.record]) for record in records])
+    return Aligner(blind_records(evidence))
 
 
 def leak(evidence: Evidence, texts: Iterable[str], *, seed: int, name: str = "") -> LeakResult:
