@@ -12,6 +12,7 @@ from ..display import counted
 from ..errors import InvalidInput
 from .options import AsJson
 from .output import print_json, print_note, print_rows, print_table, working
+from .verdicts import EXIT_DOES_NOT_HOLD
 
 if TYPE_CHECKING:
     from ..provenance.custody import AuthorityChain, SigningKey
@@ -72,7 +73,11 @@ def audit(
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would be run; touches nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only show what would be run, and what is missing (exit code 1); touches nothing.",
+        ),
     ] = False,
     retry: Annotated[
         bool,
@@ -99,15 +104,18 @@ def audit(
     if register and dry_run:
         raise InvalidInput("--register and --dry-run do not go together", "choose one of them")
     with working(f"reading {file}"):
+        from .audit.readiness import refuse_unready
         from .audit.registering import Registered
 
         registered = Registered.read(file)
+    job = _job(registered, log, work, who, retry=retry)
     if dry_run:
-        _show(registered, as_json=as_json)
+        if not _show(job, as_json=as_json):
+            raise typer.Exit(EXIT_DOES_NOT_HOLD)
         return
+    refuse_unready(registered, job.work)
     for warning in registered.warnings:
         print_note(f"note: {warning}")
-    job = _job(registered, log, work, who, retry=retry)
     if register:
         _register(job, as_json=as_json)
         return
@@ -208,14 +216,19 @@ def _letterhead(path: Path | None) -> "Letterhead | None":
 def _register(job: "Job", *, as_json: bool) -> None:
     from ..files import new_file
     from ..provenance.custody import TimestampRequest
+    from .audit.readiness import refuse_missing, refuse_other_request
     from .audit.running import register
+    from .timestamp_commands import how_to_send
 
     registered = job.registered
+    refuse_missing(registered)
     query = registered.path.with_name(f"{registered.path.name}.tsq")
+    refuse_other_request(query, registered)
     is_new = register(job)
     if not query.exists():
         with new_file(query) as staged:
             staged.write_bytes(TimestampRequest.of(registered.data).to_bytes())
+    send, then = how_to_send(registered.path, query)
     if as_json:
         print_json({
             "sha256": registered.pre_registration,
@@ -223,6 +236,8 @@ def _register(job: "Job", *, as_json: bool) -> None:
             "log": str(job.log),
             "request": str(query),
             "new": is_new,
+            "send": send,
+            "then": then,
         })
         return
     print_rows([
@@ -230,11 +245,23 @@ def _register(job: "Job", *, as_json: bool) -> None:
         ("tests", f"{len(registered.pairs):,} registered, alpha {registered.audit.alpha:g}, Holm"),
         ("log", f"{job.log}{'' if is_new else ': entered before'}"),
         ("request", f"{query}: send it to a time authority before the first test"),
+        ("send it", send),
+        ("then", then),
+        ("optional", "without it check 6 stays 'time unproven'"),
     ])
 
 
-def _show(registered: "Registered", *, as_json: bool) -> None:
-    """What would be run."""
+def _show(job: "Job", *, as_json: bool) -> bool:
+    """What would be run; returns whether it can be."""
+    from .audit.readiness import changed
+
+    registered = job.registered
+    other, left, missing = (
+        changed(registered, job.work),
+        registered.placeholders(),
+        registered.missing(),
+    )
+    ready = not (other or left or missing)
     present = [(where, str(path), path.exists()) for where, path in registered.files()]
     everything = (*registered.pairs, *registered.controls)
     if as_json:
@@ -244,8 +271,11 @@ def _show(registered: "Registered", *, as_json: bool) -> None:
             "tests": [_pair_json(registered, pair) for pair in everything],
             "files": [{"where": w, "path": p, "found": found} for w, p, found in present],
             "warnings": list(registered.warnings),
+            "placeholders": [{"line": line, "field": field} for line, field in left],
+            "changed": other,
+            "ready": ready,
         })
-        return
+        return ready
     print_rows([("SHA-256", registered.pre_registration), ("alpha", f"{registered.audit.alpha:g}")])
     print_table(
         ("test", "kind", "role", "seed"),
@@ -253,9 +283,12 @@ def _show(registered: "Registered", *, as_json: bool) -> None:
     )
     print_rows([
         *(("found" if found else "MISSING", f"{where}: {path}") for where, path, found in present),
+        *(("FILL IN", f"line {line}: {field}") for line, field in left),
+        *((("CHANGED", other),) if other else ()),
         *(("note", warning) for warning in registered.warnings),
         ("asked", _requests(registered)),
     ])
+    return ready
 
 
 def _pair_json(registered: "Registered", pair: "Pair") -> dict[str, Any]:

@@ -368,4 +368,8 @@ def _show(summary: "EmbedSummary", out: Path) -> None:
         ("words changed", f"{summary.edited_words:,}"),
         ("publish", str(out / "release")),
         ("keep secret", str(out / "private")),
+        (
+            "are they enough?",
+            "'bookplate watermark quality' forecasts it and shows the changes; --tier standard marks more",
+        ),
     ])

@@ -1,16 +1,20 @@
 """`bookplate report`: check a bundle that somebody else wrote."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import InvalidInput
 from .options import AsJson
 from .output import print_json, print_rows
 from .verdicts import EXIT_DOES_NOT_HOLD
 
 if TYPE_CHECKING:
     from ..provenance.bundle.verification import Verification
+
+_FINGERPRINT = re.compile(r"[0-9a-fA-F]{64}")
 
 app = typer.Typer(help="Check a report and what it rests on.", no_args_is_help=True)
 
@@ -49,7 +53,8 @@ def verify(
     """Check a bundle with nothing but the bundle: every signature, digest, time, p-value and word.
 
     Exit code 0: nothing speaks against it. 1: a check failed, or one that is needed could not be
-    made. A bundle whose signer's key you did not give is "intact, signer unknown", never "verified".
+    made. A bundle whose signer's key you did not give is "intact, signer unknown", never "verified",
+    although the exit code is 0: a script must give a key or look at the result.
     """
     from ..provenance.bundle.verification import Result
     from ..provenance.bundle.verification import verify as verified
@@ -57,6 +62,11 @@ def verify(
     from .audit.linking import LINK_CHECKS
     from .audit.registering import registration_of
 
+    for path in key or ():
+        if _FINGERPRINT.fullmatch(str(path)) and not path.exists():
+            raise InvalidInput(
+                f"--key {path}: is a fingerprint, no file", "give it with --fingerprint"
+            )
     found = verified(
         bundle,
         keys=[PublicKey.read(path) for path in key or ()],

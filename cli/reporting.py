@@ -18,7 +18,7 @@ from .. import __version__
 from ..errors import InvalidInput
 from ..files import new_folder
 from ..stats import AdjustMethod, Effect, Finding, adjust, format_p
-from ..stats.report import AuditReport, Exhibit, render_html
+from ..stats.report import AuditReport, Exhibit, Status, render_html
 from .configuration import applied
 from .output import effect_line, print_finding, print_json, print_rows, print_table
 
@@ -184,9 +184,9 @@ def conclude(
         json_also: What else to print where JSON is printed.
         rows_also: What else to print for people, after the findings.
     """
+    suspects = [suspect] * len(findings) if isinstance(suspect, str) else suspect
+    audit = _audit_of(suspects, findings, alpha, kind, attachments, limits)
     if report is not None:
-        suspects = [suspect] * len(findings) if isinstance(suspect, str) else suspect
-        audit = _audit_of(suspects, findings, alpha, kind, attachments, limits)
         with new_folder(report) as staged:
             for attachment in attachments:
                 (staged / attachment.name).write_bytes(attachment.content)
@@ -199,6 +199,7 @@ def conclude(
         else:
             print_finding(finding)
             print_rows([*(("also", effect_line(effect)) for effect in also), *rows_also])
+            print_rows([("answer", _answer(audit)), *_written(report)])
         return
     corrected = adjust(findings, method=AdjustMethod.HOLM)
     if as_json:
@@ -235,6 +236,24 @@ def write_files(report: AuditReport, folder: Path) -> None:
     """Write report.json and report.html into a folder that exists."""
     (folder / "report.json").write_bytes(report.to_json())
     (folder / "report.html").write_text(render_html(report), encoding="utf-8")
+
+
+_ANSWERS = {
+    Status.EVIDENCE_FOUND: "evidence found: p is not above {alpha:g}, which was fixed beforehand",
+    Status.INCONCLUSIVE: "inconclusive: p is above {alpha:g}, and how surely the test would notice an effect "
+    "was not measured; it counts for neither side",
+    Status.ASSUMPTION_FAILED: "none: an assumption failed, so p means nothing; see the warnings",
+}
+
+
+def _answer(audit: AuditReport) -> str:
+    """What the report of one finding answers, in a line."""
+    (entry,) = audit.entries
+    return _ANSWERS[entry.status].format(alpha=audit.alpha)
+
+
+def _written(report: Path | None) -> list[tuple[str, str]]:
+    return [] if report is None else [("wrote", f"{report / 'report.html'}, report.json")]
 
 
 def _audit_of(

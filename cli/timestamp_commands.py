@@ -79,21 +79,28 @@ def request(
 def _written(file: Path, query: bytes, target: Path, as_json: bool) -> None:
     with new_file(target) as staged:
         staged.write_bytes(query)
-    answer = target.with_suffix(".tsr")
+    send, then = how_to_send(file, target)
+    if as_json:
+        print_json({"out": str(target), "send": send, "then": then})
+        return
+    print_rows([("wrote", str(target)), ("send it", send), ("then", then)])
+
+
+def how_to_send(file: Path, query: Path) -> tuple[str, str]:
+    """The command that sends a written request to an authority, and the one that takes its answer.
+
+    Args:
+        file: The file that is timestamped.
+        query: The request (.tsq).
+    """
+    answer = query.with_suffix(".tsr")
     send = [
         *("curl", "--fail", "-sS", "-H", "Content-Type: application/timestamp-query"),
-        *("--data-binary", f"@{target}", "-o", str(answer), "URL"),
+        *("--data-binary", f"@{query}", "-o", str(answer), "URL"),
     ]
-    attach = ["bookplate", "timestamp", "attach", *map(str, (file, answer))]
-    attach += ["--request", str(target), "--name", "AUTHORITY"]
-    if as_json:
-        print_json({"out": str(target), "send": shlex.join(send), "then": shlex.join(attach)})
-        return
-    print_rows([
-        ("wrote", str(target)),
-        ("send it", shlex.join(send)),
-        ("then", shlex.join(attach)),
-    ])
+    then = ["bookplate", "timestamp", "attach", *map(str, (file, answer))]
+    then += ["--request", str(query), "--name", "AUTHORITY"]
+    return shlex.join(send), shlex.join(then)
 
 
 @app.command("attach")

@@ -26,7 +26,7 @@ from ...stats import Finding, Input
 from ...stats.report.strict_json import strict_json
 from ..reporting import Attachment
 
-__all__ = ["Kept", "Spent", "WorkFolder"]
+__all__ = ["Kept", "Spent", "WorkFolder", "refuse_other_registration"]
 
 _FORMAT = "bookplate-audit-work/2"
 _JOB, _LOCK, _RESULTS, _ATTEMPTS = "job.json", "lock", "results", "attempts"
@@ -91,7 +91,7 @@ class WorkFolder:
             InvalidInput: If it belongs to another registration, or another process works in it.
         """
         with _locked(path):
-            _refuse_other(path, pre_registration)
+            _bind(path, pre_registration)
             for name in (_RESULTS, _ATTEMPTS):
                 (path / name).mkdir(exist_ok=True)
             acquired, spent = _read(path / _ACQUIRED), _read(path / _SPENT)
@@ -227,11 +227,26 @@ def _write(path: Path, data: Mapping[str, Any]) -> None:
     staged.replace(path)
 
 
-def _refuse_other(path: Path, pre_registration: str) -> None:
+def _bind(path: Path, pre_registration: str) -> None:
     """Bind the folder to a registration, or refuse another one."""
+    refuse_other_registration(path, pre_registration)
+    if not (path / _JOB).exists():
+        _write(path / _JOB, {"format": _FORMAT, "pre_registration": pre_registration})
+
+
+def refuse_other_registration(path: Path, pre_registration: str) -> None:
+    """Refuse a work folder that belongs to another registration; one that is not there fits any.
+
+    Args:
+        path: The work folder; it is only read.
+        pre_registration: SHA-256 of the audit file, hexadecimal.
+
+    Raises:
+        InvalidInput: If the audit file is no longer the one registered.
+        VerificationError: If what the folder says of it was altered.
+    """
     job = path / _JOB
-    if not job.exists():
-        _write(job, {"format": _FORMAT, "pre_registration": pre_registration})
+    if not os.path.exists(job):  # also where the folder cannot be read: `opened` says why
         return
     found = _read(job)
     try:

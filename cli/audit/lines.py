@@ -17,7 +17,7 @@ import yaml
 from ...display import visible
 from ...errors import InvalidInput
 
-__all__ = ["LARGEST", "Document", "read_yaml"]
+__all__ = ["LARGEST", "Document", "Place", "read_yaml"]
 
 LARGEST = 1 << 20  # bytes of a file
 _DEEPEST = 16

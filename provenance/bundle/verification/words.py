@@ -120,7 +120,7 @@ def _other_version(report: AuditReport, page: str, maker: str) -> Sequence[str]:
     if _answers(page) != _answers(render_html(report)):
         raise NotChecked(
             f"the report was written by version {made_by}, this is {__version__}: the words of the "
-            "answers differ; compare them with that version"
+            "answers differ, and only that version can compare them; the numbers are those of checks 7 and 8"
         )
     return [
         f"the answers in brief are those that this version gives; the rest, by {made_by}, is not"
